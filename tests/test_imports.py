@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("dynamics", "derivations", "full_models", "figures", "noncollapse")
 VOCABULARY = {"setting", "run", "views", "images", "start", "observe", "convention"}
 ALLOWED = {  # third-party packages and other rooms; dynamics' modules are listed where only its vocabulary may be used
-    "dynamics": ({"numpy", "scipy", "sklearn"}, {}),
+    "dynamics": ({"numpy", "scipy", "sklearn", "numba"}, {}),
     "derivations": ({"sympy", "numpy"}, {"dynamics": VOCABULARY - {"images"}}),
-    "full_models": ({"torch", "numpy"}, {"dynamics": VOCABULARY | {"points"}}),
+    "full_models": ({"torch", "numpy", "sklearn", "kornia", "PIL"}, {"dynamics": VOCABULARY | {"points"}}),
     "figures": (
         {"matplotlib", "numpy", "jinja2", "markupsafe", "latex2mathml"},
         {"derivations": {"claim", "registry", "assumption"}},

@@ -1,0 +1,1 @@
+"""Methods: a loss with the parts it needs, each part once."""

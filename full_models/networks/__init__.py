@@ -1,0 +1,1 @@
+"""Encoders as torch modules."""
