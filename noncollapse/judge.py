@@ -37,7 +37,10 @@ class Control:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found. counter_stated / counter_needed: a counterexample under what the source states / with our needs."""
+    """What was found. counter_stated / counter_needed: a counterexample under what the source states / with our needs.
+
+    contradicted: a dearer rung, fine enough to see it, passes at the counterexample.
+    """
 
     ran: bool
     counter_stated: bool
@@ -45,6 +48,7 @@ class Findings:
     counter_needed: bool
     proved: bool
     controls_ok: bool
+    contradicted: bool = False
 
 
 def verdict(f: Findings) -> tuple[str, str]:
@@ -55,12 +59,15 @@ def verdict(f: Findings) -> tuple[str, str]:
     some under stated, none with needs            conditional
     some under stated, also with needs / no needs refuted, unless a proof stands against it: error
     a control that does not behave                error: the check is broken, whatever it says
+    a dearer rung passes at the counterexample    error: the rungs disagree, so one of them is wrong
     nothing ran                                   open
     """
     if not f.ran:
         return "open", "nothing ran"
     if not f.controls_ok:
         return "error", "a control did not behave: this check cannot be trusted"
+    if f.contradicted:
+        return "error", "a dearer rung passes at the counterexample: the rungs disagree, so one of them is wrong"
     if not f.counter_stated:
         if f.proved and not f.has_needs:
             return "verified", "proved, and no counterexample found"

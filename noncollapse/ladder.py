@@ -22,6 +22,7 @@ from noncollapse.rungs import LAWS, Reading, judge_run, make_run, read, settings
 from noncollapse.search import allowed, find, sample
 
 WITNESSES = 8  # Settings a control may fail on; degenerate ones (S = 0, W = 0) satisfy any theory
+PICTURE_POINTS = 41  # times in a picture of a trajectory: nearer than a column-wide line can bend
 NOISE_REPLICAS = 64  # a bound passes on one noisy number half the time; on 64 of them with probability 2^-64
 
 
@@ -43,18 +44,19 @@ def climb(claim: Claim, budget: Budget, seed: int = 0, rungs: Sequence[str] | No
         name, reason = verdict(Findings(False, False, False, False, False, True))
         return Climb(_record(claim, name, reason, steps, began, seed, budget), {})
     stated = _Scope(claim, claim.states, "stated", ladder, budget, seed)
-    counter = stated.search()
+    counter, failing = stated.search()
     evidence: list[Evidence] = list(stated.evidence)
     holds: Sequence[Setting] = ()
     counter_needed = False
     if counter is not None and claim.needs:
         needed = _Scope(claim, (*claim.states, *claim.needs), "needed", ladder, budget, seed)
-        counter_needed = needed.search() is not None
+        counter_needed = needed.search()[0] is not None
         evidence += needed.evidence
         holds = () if counter_needed else needed.witnesses
     elif counter is None:
         holds = stated.witnesses
     controls = _controls(claim, ladder, holds, counter, budget)
+    found = None if counter is None else _counterexample(claim, counter, ladder, failing, budget)
     findings = Findings(
         True,
         counter is not None,
@@ -62,13 +64,13 @@ def climb(claim: Claim, budget: Budget, seed: int = 0, rungs: Sequence[str] | No
         counter_needed,
         proved,
         bool(controls) and all(c.as_it_should for c in controls),
+        found is not None and any(c["contradicts"] for c in found["confirmed"]),
     )
     name, reason = verdict(findings)
     record = _record(claim, name, reason, steps, began, seed, budget)
     record["evidence"] = [_plain(e) for e in evidence]
     record["controls"] = [dataclasses.asdict(c) for c in controls]
-    if counter is not None:
-        record["counterexample"] = _counterexample(claim, counter, ladder, budget)
+    record["counterexample"] = found
     shown = counter if counter is not None else (holds[0] if holds else None)
     trace: dict[str, Array] = {}
     if shown is not None and claim.picture:
@@ -94,8 +96,8 @@ class _Scope:
         self.evidence: list[Evidence] = []
         self.witnesses: list[Setting] = []
 
-    def search(self) -> Setting | None:
-        """A counterexample, shrunk, or None; leaves the evidence of every rung behind."""
+    def search(self) -> tuple[Setting | None, str]:
+        """A counterexample, shrunk, or None, and the rung that found it; leaves the evidence of every rung behind."""
         cheapest = self.ladder[0]
         readings: dict[Setting, Reading] = {}
 
@@ -106,7 +108,7 @@ class _Scope:
         found = find(self.claim, self.assumptions, fails, self.budget.examples, self.seed)
         self._note(cheapest, readings, found.counterexample)
         if found.counterexample is not None:
-            return found.counterexample
+            return found.counterexample, cheapest
         self.witnesses = self._pick(WITNESSES)
         return self._dearer()
 
@@ -116,14 +118,14 @@ class _Scope:
         others = sample(self.claim, self.assumptions, count, self.seed)
         return list(dict.fromkeys(base + others))[:count]
 
-    def _dearer(self) -> Setting | None:
+    def _dearer(self) -> tuple[Setting | None, str]:
         for rung in self.ladder[1:]:
             readings = {s: read(self.claim, s, rung, self.budget.replicas) for s in self._pick(self.budget.confirm)}
             failed = next((s for s, r in readings.items() if not r.ok), None)
             self._note(rung, readings, failed)
             if failed is not None:
-                return failed
-        return None
+                return failed, rung
+        return None, ""
 
     def _note(self, rung: str, readings: dict[Setting, Reading], failed: Setting | None) -> None:
         worst = failed or max(readings, key=lambda s: readings[s].residual / readings[s].tolerance)
@@ -183,17 +185,27 @@ def _many(run: Run) -> Run:
     return dataclasses.replace(run, obs=obs)
 
 
-def _counterexample(claim: Claim, setting: Setting, ladder: Sequence[str], budget: Budget) -> dict[str, Any]:
-    """The shrunk Setting with its residual on every rung; those that also fail confirm it."""
+def _counterexample(
+    claim: Claim, setting: Setting, ladder: Sequence[str], failing: str, budget: Budget
+) -> dict[str, Any]:
+    """The shrunk Setting with its residual on every rung. A rung that fails too confirms it; a dearer one that passes
+    contradicts it if it can see that far: its tolerance is under half the residual found."""
     readings = {rung: read(claim, setting, rung, budget.replicas) for rung in ladder}
-    first = readings[ladder[0]]
+    first, dearer = readings[failing], ladder[ladder.index(failing) + 1 :]
     return {
-        "setting": setting.to_dict(), "rung": ladder[0], "residual": first.residual, "tolerance": first.tolerance,
+        "setting": setting.to_dict(), "rung": failing, "residual": first.residual, "tolerance": first.tolerance,
         "confirmed": [
-            {"rung": rung, "residual": r.residual, "tolerance": r.tolerance, "fails": not r.ok}
+            {"rung": rung, "residual": r.residual, "tolerance": r.tolerance, "fails": not r.ok,
+             "contradicts": rung in dearer and r.ok and r.tolerance < first.residual / 2}
             for rung, r in readings.items()
         ],
     }  # fmt: skip
+
+
+def _finer(setting: Setting) -> Setting:
+    """The same trajectory at more times, where it has more than its two ends."""
+    points = setting.training.points
+    return setting.replace(training__points=max(points, PICTURE_POINTS)) if points > 2 else setting
 
 
 def _picture(
@@ -201,7 +213,7 @@ def _picture(
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     assert claim.picture is not None
     trace: dict[str, Array] = {}
-    settings = settings_along(claim, setting)
+    settings = [_finer(s) for s in settings_along(claim, setting)]
     x = np.array(claim.along[1], float) if claim.along else None
     picture = None
     for rung in ladder:

@@ -31,19 +31,19 @@ TINY = Budget("quick", examples=40, confirm=1, replicas=8, deep_replicas=2)
 
 # --- the judge --------------------------------------------------------------------------------------------------------
 
-TABLE = {  # ran, controls ok, counterexample stated, has needs, counterexample needed, proved; "." is either
-    "0.....": "open", "10....": "error",
-    "1100.1": "verified", "1100.0": "supported", "1101..": "supported",
-    "11110.": "conditional", "111110": "refuted", "111111": "error", "1110.0": "refuted", "1110.1": "error",
+TABLE = {  # ran, controls, contradicted, counterexample stated, has needs, counterexample needed, proved; "." is either
+    "0......": "open", "10.....": "error", "111....": "error",
+    "11000.1": "verified", "11000.0": "supported", "11001..": "supported", "110110.": "conditional",
+    "1101110": "refuted", "1101111": "error", "11010.0": "refuted", "11010.1": "error",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bits", ["".join(b) for b in itertools.product("01", repeat=6)])
+@pytest.mark.parametrize("bits", ["".join(b) for b in itertools.product("01", repeat=7)])
 def test_verdict_table(bits: str) -> None:
     rows = [v for row, v in TABLE.items() if all(r in (".", b) for r, b in zip(row, bits, strict=True))]
     assert len(rows) == 1, "the table names every case once"
-    ran, controls, stated, needs, needed, proved = (b == "1" for b in bits)
-    found, reason = verdict(Findings(ran, stated, needs, needed, proved, controls))
+    ran, controls, contradicted, stated, needs, needed, proved = (b == "1" for b in bits)
+    found, reason = verdict(Findings(ran, stated, needs, needed, proved, controls, contradicted))
     assert found == rows[0]
     assert found in VERDICTS
     assert reason
@@ -137,6 +137,35 @@ def test_a_proof_against_a_counterexample_is_an_error() -> None:
     assert "disagree" in record["reason"]
 
 
+@pytest.mark.parametrize(("seen", "found"), [(0.0, "error"), (1.0, "refuted")])
+def test_a_dearer_rung_that_passes_at_the_counterexample(
+    monkeypatch: pytest.MonkeyPatch, seen: float, found: str
+) -> None:
+    """seen: the violation on the dearer rung. At 0 it passes with a tolerance that would have shown a violation of 1."""
+    size = {"exact": 1.0, "flow": seen}
+
+    def make(setting: Setting, rung: str, replicas: int = 1, halvings: int = 0) -> Run:
+        x = 0.0 if setting == HOLDS else size[rung] * setting.views.spread
+        return Run(setting, rung, np.zeros(1), {"x": np.full((1, 1), x)})
+
+    monkeypatch.setattr(rungs, "make_run", make)
+    record = climb(toy(lambda run: run["x"], holds_at=HOLDS, rungs=("exact", "flow")), TINY).record
+    assert record["verdict"] == found
+    assert [c["contradicts"] for c in record["counterexample"]["confirmed"]] == [False, seen == 0]
+
+
+def test_a_rung_too_coarse_to_see_it_contradicts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(setting: Setting, rung: str, replicas: int = 1, halvings: int = 0) -> Run:
+        x = 0.0 if setting == HOLDS else 2 * FLOOR * (setting.views.spread > 0)
+        noise = 0 if rung == "exact" else 1e3 * FLOOR * np.random.default_rng(halvings).standard_normal(replicas)
+        return Run(setting, rung, np.zeros(1), {"x": np.reshape(x + noise, (-1, 1))})
+
+    monkeypatch.setattr(rungs, "make_run", make)
+    record = climb(toy(lambda run: run["x"], holds_at=HOLDS, rungs=("exact", "sgd")), TINY).record
+    assert record["verdict"] == "refuted"
+    assert not any(c["contradicts"] for c in record["counterexample"]["confirmed"])
+
+
 def test_a_check_that_always_fails_is_an_error() -> None:
     assert climb(toy(lambda run: 1 + 0 * run["z"], holds_at=HOLDS), TINY).record["verdict"] == "error"
     assert climb(toy(lambda run: 1 + 0 * run["z"]), TINY).record["verdict"] == "error", "no control ran at all"
@@ -221,6 +250,8 @@ def test_sgd_law(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     assert measured("sgd", R).ok, "n = 64: an O(lr) bias is what halving the step removes"
     given_run(monkeypatch, sgd_run(seed, 40 * SE, order=0.3))
     assert not measured("sgd", R).ok, "n = 64: 2^-0.3 of 40 SE stays and only 0.23 of it was measured as bias"
+    given_run(monkeypatch, sgd_run(seed, 60 * SE, order=0.6))
+    assert not measured("sgd", R).ok, "n = 64: 39.6 SE stay against 4 + 20.4; a bias counted twice would let it pass"
 
 
 def test_sgd_law_of_a_bound_and_of_more_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,11 +271,17 @@ def horizon(setting: Setting) -> float:
 
 def test_a_limit_still_on_its_way_is_not_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     given_run(monkeypatch, lambda s, h: 1 / horizon(s))
-    assert LATER >= 2, "1/t halves within the later horizon"
+    assert LATER[0] > 2, "1/t more than halves from each horizon to the next"
     reading = measured("exact", slack=lambda s: 0.0)
     assert reading.ok
     assert "shrinking" in reading.note
     assert not measured("exact").ok, "without slack it is no limit, and fails where it fails"
+
+
+@pytest.mark.parametrize("rest", [0.1, 1e-3, 1e-6])
+def test_a_limit_that_settles_above_zero_is_refuted(monkeypatch: pytest.MonkeyPatch, rest: float) -> None:
+    given_run(monkeypatch, lambda s, h: rest + np.exp(-horizon(s)))  # halves, and then stays
+    assert not measured("exact", slack=lambda s: 0.0).ok
 
 
 @pytest.mark.parametrize("rest", [1.0, 0.6, 1.5])
