@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from noncollapse.records import RecordError, write_json
+from noncollapse.errors import RecordError
+from noncollapse.records import write_json
 
 LEDGER = Path(__file__).with_name("ledger.json")
 

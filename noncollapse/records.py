@@ -2,56 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
 from datetime import UTC, datetime
-from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from derivations.registry import MODULES
-from dynamics.run import Array
 from noncollapse.budget import RANK
+from noncollapse.catalogue import catalogue
+from noncollapse.errors import RecordError
+from noncollapse.sources import sources_of
 
-ROOT = Path(__file__).resolve().parent.parent
-ENGINE = ("ladder.py", "rungs.py", "search.py", "judge.py", "budget.py")
+if TYPE_CHECKING:
+    from dynamics.run import Array
+
 PARTIAL = "partial.json"
 LIBRARIES = ("numpy", "scipy", "sympy", "torch", "hypothesis", "scikit-learn")
-
-
-class RecordError(ValueError):
-    """A record that cannot be read; the message names the file and the remedy."""
 
 
 def folder(results: Path, claim_id: str) -> Path:
     return results / claim_id
 
 
-@lru_cache(maxsize=256)
 def sources_hash(claim_id: str) -> str:
-    """sha256 (16 hex) of the code a claim's record depends on: its module, the vocabulary, dynamics, networks, engine."""
-    own = ROOT / "derivations" / f"{MODULES[claim_id]}.py"
-    shared = [ROOT / "derivations" / f"{name}.py" for name in ("claim", "assumption", "proof", "algebra", "common")]
-    files = [own, *shared, *(ROOT / "noncollapse" / name for name in ENGINE)]
-    files += sorted((ROOT / "dynamics").glob("*.py"))
-    files += [ROOT / "full_models" / name for name in ("linear.py", "point.py")]
-    return hash_of(files)
-
-
-def hash_of(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
+    """sha256 (16 hex) of the code that the claim's record depends on."""
+    return sources_of(next(e.module for e in catalogue() if e.id == claim_id))
 
 
 def provenance() -> dict[str, Any]:
     """Versions, machine and date of a run made now."""
+    from importlib import metadata
+
     return {
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -82,6 +64,8 @@ def write_json(path: Path, data: Any) -> None:
 
 def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    import numpy as np
+
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]

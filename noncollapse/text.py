@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from derivations.registry import CLAIMS
 from noncollapse import ledger, records
+from noncollapse.catalogue import Entry, catalogue
 
 
-def row(claim_id: str, results: Path) -> dict[str, Any]:
-    claim, record = CLAIMS[claim_id], records.load(results, claim_id)
-    published = ledger.read_ledger().get(claim_id)
+def rows(results: Path, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """One row a claim: of those named, in that order, or of all in the order of the report."""
+    published, entries = ledger.read_ledger(), {e.id: e for e in catalogue()}
+    return [_row(entries[i], results, published.get(i)) for i in (entries if ids is None else ids)]
+
+
+def _row(claim: Entry, results: Path, published: str | None) -> dict[str, Any]:
+    record = records.load(results, claim.id)
     transfer = record.get("transfer") if record else None
     return {
         "id": claim.id, "section": claim.section, "title": claim.title,

@@ -14,7 +14,9 @@ from derivations.claim import Claim
 from dynamics.run import Run
 from dynamics.setting import Setting
 from noncollapse.budget import RANK, Budget
-from noncollapse.records import ROOT, RecordError, hash_of, provenance, write_arrays, write_json
+from noncollapse.errors import RecordError
+from noncollapse.records import provenance, write_arrays, write_json
+from noncollapse.sources import ROOT, hash_of
 
 STANDARD_ERRORS = 4.0
 

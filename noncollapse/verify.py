@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from derivations.registry import CLAIMS
 from noncollapse.budget import BUDGETS, Budget
+from noncollapse.errors import RecordError
 from noncollapse.ladder import climb
 from noncollapse.records import is_fresh, load, save, write_json
 from noncollapse.transfer import deep_is_fresh, deep_names, load_deep, measure, run_deep
@@ -94,8 +95,6 @@ def _deep_wanted(ids: Sequence[str]) -> list[str]:
 
 def load_or_none(results: Path, claim_id: str) -> dict[str, Any] | None:
     """The record, or None where there is none or it cannot be read: verifying writes a new one."""
-    from noncollapse.records import RecordError
-
     try:
         return load(results, claim_id)
     except RecordError:

@@ -188,7 +188,7 @@ def test_a_closed_pipe_is_no_error(say: Cli, results: Path, monkeypatch: pytest.
     def closed(*_: object, **__: object) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr(cli, "_claims", closed)
+    monkeypatch.setattr("noncollapse.text.rows", closed)
     assert say("list", "--results", results) == Said(0, "", "")
 
 
@@ -463,7 +463,7 @@ def test_help_of_each_verb_shows_examples(verb: str, say: Cli) -> None:
     assert examples
     for line in examples:
         words = shlex.split(line)
-        args = cli._parser().parse_args(words[1:])
+        args = cli.parser(words[1:]).parse_args(words[1:])
         assert args.verb == verb
         assert {getattr(args, "id", None), *getattr(args, "ids", [])} <= {None, *CLAIMS}
     assert "exit codes" in said.out
@@ -476,4 +476,4 @@ def test_help_lists_the_verbs(say: Cli) -> None:
 
 
 def test_the_default_number_of_processes_is_the_cores() -> None:
-    assert cli._parser().parse_args(["verify"]).jobs == os.cpu_count()
+    assert cli.parser(["verify"]).parse_args(["verify"]).jobs == os.cpu_count()

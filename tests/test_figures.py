@@ -19,7 +19,7 @@ from derivations.claim import Claim, Transfer
 from dynamics.setting import Setting
 from figures.formula import cut, mathml, prose
 from figures.report import write_report
-from noncollapse import pictures
+from noncollapse import deep_picture, pictures
 
 PROVENANCE = {"budget": "quick", "seed": 0, "sources": "0123456789abcdef", "versions": {"numpy": "2"}, "seconds": 1.0,
               "machine": "any", "date": "2026-01-01", "command": "noncollapse verify held"}  # fmt: skip
@@ -208,7 +208,7 @@ def test_every_picture_has_its_family_and_draws(tmp_path: Path) -> None:
     assert set(figures.FAMILIES) == set(pictures.PICTURES)
     pictures.save(tmp_path, "phase-portrait", scale=0.3)
     assert ink(figures.draw_picture(tmp_path, "phase-portrait")) > 0.01  # as above
-    with pytest.raises(pictures.NothingToDraw, match="run `noncollapse verify`"):
+    with pytest.raises(deep_picture.NothingToDraw, match="run `noncollapse verify`"):
         pictures.save(tmp_path, "deep-modes")
 
 

@@ -1,0 +1,50 @@
+"""The catalogue: what `list` shows of every claim, without loading the claims.
+
+Building it imports every claim and with them sympy. The result is kept in the user's cache folder under the hash of the
+derivations it was read from, so that it is never older than they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from noncollapse.sources import ROOT, hash_of
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim without its mathematics; module: the file of derivations/ that holds it."""
+
+    id: str
+    section: str
+    title: str
+    corrected_by: str | None
+    module: str
+
+
+def catalogue() -> tuple[Entry, ...]:
+    """Every registered claim, in the order of the report."""
+    path = _cache() / f"catalogue-{hash_of(sorted((ROOT / 'derivations').glob('*.py')))}.json"
+    try:
+        return tuple(Entry(**row) for row in json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        pass  # not built yet, or damaged: built below
+    from derivations.registry import CLAIMS, MODULES
+
+    entries = tuple(Entry(c.id, c.section, c.title, c.corrected_by, MODULES[c.id]) for c in CLAIMS.values())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps([dataclasses.asdict(e) for e in entries]))
+        part.replace(path)
+    except OSError:
+        pass  # a cache that cannot be written costs half a second the next time
+    return entries
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "noncollapse"

@@ -1,0 +1,69 @@
+"""Controls: where a residual must fail, or where a corrected one must pass. A check that cannot fail is no check."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from derivations.claim import Claim
+from derivations.registry import CLAIMS
+from dynamics.run import Run
+from dynamics.setting import Setting
+from noncollapse.budget import Budget
+from noncollapse.judge import Control
+from noncollapse.rungs import Reading, judge_run, make_run, read, settings_along
+
+WITNESSES = 8  # Settings a control may fail on; degenerate ones (S = 0, W = 0) satisfy any theory
+NOISE_REPLICAS = 64  # a bound passes on one noisy number half the time; on 64 of them with probability 2^-64
+
+
+def controls_of(
+    claim: Claim, ladder: Sequence[str], holds: Sequence[Setting], counter: Setting | None, budget: Budget
+) -> list[Control]:
+    """Where the claim holds, noise and every mutant must fail on some Setting. Where it never does, its correction must
+    pass at the counterexample: a check that always fails is no check either."""
+    if not holds:
+        return _correction_passes(claim, ladder, counter, budget)
+    runs = {s: [make_run(x, ladder[0]) for x in settings_along(claim, s)] for s in holds}
+    noise = {s: [_many(r).noise(i) for i, r in enumerate(many)] for s, many in runs.items()}
+    out = [_control(claim, noise, None, "noise in place of the Run")]
+    return out + [_control(claim, runs, mutant, f"wrong theory: {name}") for name, mutant in claim.mutants.items()]
+
+
+def _control(claim: Claim, runs: Mapping[Setting, Sequence[Run]], residual: Any, name: str) -> Control:
+    readings = [judge_run(claim, setting, many, residual) for setting, many in runs.items()]
+    worst = max(readings, key=lambda r: r.residual / r.tolerance)
+    return Control(name, worst.residual, worst.tolerance, not worst.ok, not worst.ok)
+
+
+def _correction_passes(claim: Claim, ladder: Sequence[str], counter: Setting | None, budget: Budget) -> list[Control]:
+    """The corrected claim's residual at the counterexample, and the claim's own where it should hold: both must pass."""
+    out = []
+    corrected = CLAIMS.get(claim.corrected_by or "")
+    if (
+        corrected is not None
+        and counter is not None
+        and corrected.along == claim.along
+        and _speaks_of(corrected, counter)
+    ):
+        reading = read(corrected, counter, ladder[0], budget.replicas)
+        out.append(_passing(f"the corrected claim {corrected.id} at the counterexample", reading))
+    if claim.holds_at is not None:
+        out.append(_passing("a Setting outside its domain where it holds", read(claim, claim.holds_at, ladder[0], 1)))
+    return out
+
+
+def _speaks_of(claim: Claim, setting: Setting) -> bool:
+    return all(a.holds(setting) for a in (*claim.states, *claim.needs))
+
+
+def _passing(name: str, reading: Reading) -> Control:
+    return Control(name, reading.residual, reading.tolerance, not reading.ok, reading.ok)
+
+
+def _many(run: Run) -> Run:
+    obs = {k: np.broadcast_to(v[:1], (NOISE_REPLICAS, *v.shape[1:])) for k, v in run.obs.items()}
+    return dataclasses.replace(run, obs=obs)

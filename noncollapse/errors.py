@@ -1,0 +1,9 @@
+"""Bad input, each with one sentence for a message: what is wrong and the remedy."""
+
+
+class UsageError(ValueError):
+    """An argument of the command line that cannot mean anything here."""
+
+
+class RecordError(ValueError):
+    """A record that cannot be read; the message names the file."""

@@ -1,0 +1,28 @@
+"""`noncollapse list`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing beyond what every verb takes."""
+
+
+def run(args: argparse.Namespace) -> int:
+    from noncollapse.text import rows
+
+    table = rows(args.results)
+    if args.json:
+        print(json.dumps(table, indent=1))
+        return 0
+    print(f"{'verdict':<12} {'ledger':<12} {'id':<34} {'section':<9} title")
+    for r in table:
+        mark = "*" if r["stale"] else " "
+        print(f"{r['verdict'] + mark:<12} {r['published'] or '-':<12} {r['id']:<34} {r['section']:<9} {r['title']}")
+    if any(r["stale"] for r in table):
+        print("* stale: the sources changed since this record was made")
+    if all(r["budget"] is None for r in table):
+        print(f"nothing ran yet in {args.results}: start with `noncollapse verify`")
+    return 0

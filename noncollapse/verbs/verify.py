@@ -1,0 +1,133 @@
+"""`noncollapse verify [ID...]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from dynamics.setting import Setting
+from noncollapse.errors import UsageError
+from noncollapse.verbs.common import add_ids, add_jobs, claims
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_ids(parser, "all")
+    parser.add_argument(
+        "--budget", choices=("quick", "standard", "full"), default="quick", help="scales samples, not tolerances"
+    )
+    parser.add_argument("--rung", action="append", choices=("proof", "exact", "flow", "descent", "sgd", "deep"),
+                        help="only this rung (repeatable); leaves the whole record as it is")  # fmt: skip
+    parser.add_argument("--setting", metavar="JSON", help="check at this one Setting, write no record")
+    add_jobs(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the search (default 0)")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="where deep networks train (default cpu)"
+    )
+    parser.add_argument("--force", action="store_true", help="run again even where a record is fresh")
+    parser.add_argument("--publish", action="store_true", help="write the verdicts into the ledger")
+
+
+def run(args: argparse.Namespace) -> int:
+    ids = claims(args.ids)
+    if args.setting is not None:
+        return _at_setting(args, ids)
+    if args.publish and args.rung:
+        raise UsageError("--publish needs whole records: leave out --rung")
+    if args.device == "cuda":
+        _need_gpu()
+    from noncollapse.verify import verify
+
+    errors = verify(
+        ids,
+        args.results,
+        args.budget,
+        args.jobs,
+        args.seed,
+        tuple(args.rung) if args.rung else None,
+        args.force,
+        args.device,
+    )
+    if args.rung:
+        return _partial(args, ids, errors)
+    return _judged(args, ids, errors)
+
+
+def _judged(args: argparse.Namespace, ids: Sequence[str], errors: Sequence[str]) -> int:
+    """The verdicts beside the ledger's."""
+    from noncollapse.ledger import differences, publish, read_ledger
+    from noncollapse.text import rows
+    from noncollapse.verify import load_or_none
+
+    records = {i: r for i in ids if (r := load_or_none(args.results, i)) is not None}
+    if args.publish and not errors:
+        changed = publish(records)
+        print(f"published {len(records)} verdicts, {changed} changed", file=sys.stderr)
+    wrong, table = differences(records, read_ledger()), rows(args.results, ids)
+    if args.json:
+        print(json.dumps({"claims": table, "differences": wrong, "errors": errors}, indent=1))
+    else:
+        for shown in table:
+            print(f"{shown['verdict']:<12} {shown['id']:<34} {shown['title']}")
+    for line in [*errors, *wrong]:
+        print(f"noncollapse: {line}", file=sys.stderr)
+    return 1 if errors or wrong else 0
+
+
+def _need_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no GPU here; leave it out, the same networks train on the CPU")
+
+
+def _partial(args: argparse.Namespace, ids: Sequence[str], errors: Sequence[str]) -> int:
+    """What a climb of some rungs found; the whole records stay as they are."""
+    from noncollapse.records import PARTIAL
+    from noncollapse.text import evidence_lines
+
+    found = [json.loads(p.read_text()) for i in ids if (p := args.results / i / PARTIAL).is_file()]
+    if args.json:
+        print(json.dumps({"partial": found, "errors": list(errors)}, indent=1))
+    else:
+        for record in found:
+            print(f"{record['claim']} (only {', '.join(args.rung)}; no verdict)")
+            print("\n".join(evidence_lines(record["proof"], record["evidence"])))
+    for line in errors:
+        print(f"noncollapse: {line}", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def _at_setting(args: argparse.Namespace, ids: Sequence[str]) -> int:
+    """The residual of named claims at one Setting on each rung: numbers, no verdict, no record."""
+    from derivations.registry import CLAIMS
+    from dynamics.simulate import NoClosedForm
+    from dynamics.solver import SolverError
+    from noncollapse.budget import BUDGETS
+    from noncollapse.rungs import ResidualError, read
+
+    if not args.ids:
+        raise UsageError("--setting needs claim ids: name the claims to check there")
+    setting = Setting.from_json(args.setting)
+    rows = []
+    for claim in (CLAIMS[i] for i in ids):
+        rungs = [r for r in claim.rungs if not args.rung or r in args.rung]
+        if not rungs:
+            raise UsageError(f"{claim.id} speaks of the rungs {', '.join(claim.rungs) or 'none'}: choose among them")
+        for rung in rungs:
+            try:
+                unmet = [a.name for a in (*claim.states, *claim.needs) if not a.holds(setting)]
+                r = read(claim, setting, rung, BUDGETS[args.budget].replicas)
+            except (NoClosedForm, SolverError, ResidualError, LookupError, AttributeError, ValueError) as error:
+                raise UsageError(f"{claim.id} cannot be read on {rung} at this Setting: {error}") from None
+            rows.append({"claim": claim.id, "rung": rung, "residual": r.residual, "tolerance": r.tolerance, "ok": r.ok,
+                         "note": r.note, "assumptions_unmet": unmet})  # fmt: skip
+    if args.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    for r in rows:
+        unmet = f"  (outside: {', '.join(r['assumptions_unmet'])})" if r["assumptions_unmet"] else ""
+        print(f"{r['claim']:<34} {r['rung']:<8} residual {r['residual']:.3e} vs {r['tolerance']:.1e}  "
+              f"{'holds' if r['ok'] else 'fails'}{unmet}")  # fmt: skip
+    return 0
