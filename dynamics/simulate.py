@@ -144,9 +144,8 @@ class _Packing:
 
     def split(self, y: Array) -> tuple[Array, Array, Array]:
         k, d = self.shape
-        W, P, V = np.split(y, [k * d, k * d + k * k], axis=-1)
-        lead = y.shape[:-1]
-        return W.reshape(*lead, k, d), P.reshape(*lead, k, k), V.reshape(*lead, k, d)
+        lead, i, j = y.shape[:-1], k * d, k * d + k * k  # slices: np.split costs as much as a field of small matrices
+        return y[..., :i].reshape(*lead, k, d), y[..., i:j].reshape(*lead, k, k), y[..., j:].reshape(*lead, k, d)
 
 
 def _run(

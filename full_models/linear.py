@@ -46,15 +46,14 @@ def population_loss(
 ) -> Tensor:
     """J (…) over leading axes; exact. A = E[x xᵀ], B = E[x⁺ x⁺ᵀ], C = E[x x⁺ᵀ].
 
-    "predictor": ½ [tr(P W A Wᵀ Pᵀ) - 2 tr(P W C Vᵀ) + tr(V B Vᵀ)].  "invariance": ½ tr(W S Wᵀ), S = A + B - C - Cᵀ.
+    "predictor": ½ tr(D M Dᵀ), D = [P W, -V], M = [[A, C], [Cᵀ, B]].  "invariance": ½ tr(W S Wᵀ), S = A + B - C - Cᵀ.
     Pass V = W for gradients through both branches, V detached for a stop-gradient. Raises SettingError on other losses.
     """
     if loss == "invariance":
-        return _inner(W @ (A + B - C - C.mT), W) / 2
+        return _quadratic(W, A + B - C - C.mT)
     if loss != "predictor":
         raise SettingError(f"objective.loss {loss!r} has no linear network here: use 'predictor' or 'invariance'")
-    Q = P @ W
-    return (_inner(Q @ A, Q) - 2 * _inner(Q @ C, V) + _inner(V @ B, V)) / 2
+    return _quadratic(torch.cat([P @ W, -V], -1), _joint(A, B, C))
 
 
 def minibatch_loss(W: Tensor, P: Tensor, V: Tensor, x: Tensor, x_plus: Tensor, loss: str = "predictor") -> Tensor:
@@ -141,15 +140,23 @@ def _blocks(draws: list[Callable[..., Array]], shape: tuple[int, ...]) -> Iterat
         yield from torch.from_numpy(np.stack([draw((steps, *shape)) for draw in draws], axis=1))
 
 
-def _inner(M: Tensor, N: Tensor) -> Tensor:
-    """tr(M Nᵀ)."""
-    return (M * N).sum((-2, -1))
+def _quadratic(D: Tensor, M: Tensor) -> Tensor:
+    """½ tr(D M Dᵀ) (…): one form, because a step of a small network costs its number of torch calls."""
+    return ((D @ M) * D).sum((-2, -1)) / 2
+
+
+def _joint(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    return torch.cat([torch.cat([A, C], -1), torch.cat([C.mT, B], -1)], -2)
 
 
 def _population(setting: Setting) -> Loss:
+    """`population_loss` of the Setting's views, its moments put together once."""
     m = moments(setting)
     A, B, C = (torch.from_numpy(M) for M in (m.A, m.B, m.C))
-    return lambda W, P, V: population_loss(W, P, V, A, B, C, setting.objective.loss)
+    if setting.objective.loss != "predictor":
+        return lambda W, P, V: population_loss(W, P, V, A, B, C, setting.objective.loss)
+    M = _joint(A, B, C)
+    return lambda W, P, V: _quadratic(torch.cat([P @ W, -V], -1), M)
 
 
 def _minibatch(setting: Setting, x: Tensor, x_plus: Tensor) -> Loss:
@@ -182,11 +189,11 @@ def _velocity(setting: Setting, loss: Loss, state: State) -> State:
     """(dW, dP, dV) per unit t of the parameters under gradient and decay; P that is no parameter stands still here."""
     training = setting.training
     gW, gP = _gradient(setting, loss, state)
-    dW = -gW - training.eta * state.W
+    dW = torch.add(gW, state.W, alpha=training.eta).neg_()
     dP = gP  # 0 where P is no parameter
     if _learns_predictor(setting):
         eta_p = training.eta if training.eta_p is None else training.eta_p
-        dP = -training.alpha_p * gP - eta_p * state.P
+        dP = torch.add(training.alpha_p * gP, state.P, alpha=eta_p).neg_()
     dV = training.beta * (state.W - state.V) if setting.objective.target == "ema" else dW
     return State(dW, dP, dV)
 
@@ -211,7 +218,7 @@ def _train(setting: Setting, source: str, state: State, lr: float | None, batch_
     for t in times[1:]:
         for _ in range(steps):
             v = _velocity(setting, batch_loss(), state)
-            state = _settle(setting, State(*(M + h * dM for M, dM in zip(state, v, strict=True))))
+            state = _settle(setting, State(*(torch.add(M, dM, alpha=h) for M, dM in zip(state, v, strict=True))))
         _check_bounded(state, t, h)
         rows.append(_record(setting, loss, state))
     obs = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}

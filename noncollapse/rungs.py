@@ -24,6 +24,7 @@ from dynamics.solver import RTOL
 RUNGS = ("exact", "flow", "descent", "sgd")
 FLOOR = 1e3 * RTOL  # global error of the integrator: local rtol amplified over the horizons used here
 SLOPE = 0.1  # a first-order method's measured order lies within 0.1 of 1 once lr is small enough
+UNMOVED = 0.9  # half a first-order error is left by halving lr: where over 0.9 is, the step does not make the error
 STANDARD_ERRORS = 4.0
 LATER = (4, 16, 64)  # how many horizons later a limit is asked again before it counts as refuted
 LAWS = {
@@ -144,11 +145,16 @@ def _finite(deviation: Array, claim: Claim, setting: Setting, rung: str) -> Arra
 
 
 def _descent(error: Callable[[int], float], tolerance: float) -> Reading:
-    """error(h) is the residual at lr / 2^h. Within tolerance at lr: done; else its slope between halved steps decides."""
+    """error(h) is the residual at lr / 2^h. Within tolerance at lr: done; else its slope between halved steps decides.
+
+    Where halving lr once leaves the error as it is, the dearest run is spared: no slope of 1 is near."""
     coarse = error(0)
     if coarse <= tolerance:
         return Reading(coarse, tolerance, True, note="within tolerance at lr")
-    half, fine = error(1), error(2)
+    half = error(1)
+    if half > UNMOVED * coarse:
+        return Reading(half, tolerance, False, note=f"slope {float(np.log2(coarse / half)):.3f} in lr")
+    fine = error(2)
     if fine <= tolerance:
         return Reading(fine, tolerance, True, note="within tolerance at lr/4")
     slope = float(np.log2(half / fine))
