@@ -1,7 +1,8 @@
 """Predictor and target: J = ½ E‖P W x - V x⁺‖², the matrix flow in all its variants. Written from the papers.
 
 Source: note section 3.3; Tian et al. 2021, Lemma 1 (their (2)-(4)), symmetrised predictor flow (7), no stop-gradient
-(Theorem 2). Array-API operators only; every array may carry leading batch axes, every rate may be (B, 1, 1).
+(Theorem 2). Operators that numpy arrays and torch tensors share (`optimal_predictor` alone is numpy's); every array may carry
+leading batch axes, every rate may be (B, 1, 1).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def residual_moment(W: Array, P: Array, V: Array, A: Array, C: Array) -> Array:
 def loss(W: Array, P: Array, V: Array, A: Array, B: Array, C: Array) -> Array:
     """J = ½ E‖P W x - V x⁺‖² = ½ tr(P W A Wᵀ Pᵀ - 2 P W C Vᵀ + V B Vᵀ) (...); P = I, V = W is the invariance loss."""
     PW = P @ W
-    return (np.sum((PW @ A) * PW, (-2, -1)) - 2 * np.sum((PW @ C) * V, (-2, -1)) + np.sum((V @ B) * V, (-2, -1))) / 2
+    return (((PW @ A) * PW).sum((-2, -1)) - 2 * ((PW @ C) * V).sum((-2, -1)) + ((V @ B) * V).sum((-2, -1))) / 2
 
 
 def field(

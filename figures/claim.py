@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from figures import style
+from figures.evidence import draw_evidence
 from figures.read import Arrays, UnreadableRecord, finite, read_arrays, read_record, verify_remedy
 
 LINES = ("flow", "exact")
@@ -29,11 +30,12 @@ MOST_CURVES = 12  # beyond this single curves cannot be told apart: an evenly sp
 
 
 def draw_claim(results: Path, claim_id: str) -> Path:
-    """results/<id>/picture.png (and .svg) from the record. Raises UnreadableRecord, also where it has no picture."""
+    """results/<id>/picture.png (and .svg) from the record: its curves, or where it has none its evidence. Raises
+    UnreadableRecord."""
     record = read_record(results, claim_id)
     picture = record.get("picture")
     if not picture:
-        raise UnreadableRecord(f"{claim_id} has no picture in its record: nothing to draw")
+        return draw_evidence(record, results / claim_id / "picture")
     trace = read_arrays(results / claim_id / "trace.npz", verify_remedy(claim_id))
     with style.house():
         figure, axes = style.panels(height=2.7)

@@ -91,7 +91,7 @@ def _entry(results: Path, claim: Claim, stale: bool) -> dict[str, Any]:
         return entry | {"verdict": "error", "reason": reason}
     found = {key: record[key] for key in entry if key in record}
     entry |= {"reason": ""} | found | {"id": claim.id, "stale": stale, "run": True}
-    if entry["picture"]:
+    if entry["picture"] or entry["evidence"]:
         entry["figure"] = _image(results / claim.id / "picture")
         entry["alt"] = _alt(entry)
     return entry
@@ -100,6 +100,8 @@ def _entry(results: Path, claim: Claim, stale: bool) -> dict[str, Any]:
 def _alt(entry: Mapping[str, Any]) -> str:
     """What the picture shows, for those who do not see it."""
     picture = entry["picture"]
+    if not picture:
+        return f"Residual over tolerance of every reading and control. Verdict: {entry['verdict']}."
     rungs = ", ".join(picture["rungs"])
     where = "at the counterexample" if picture["counterexample"] else "at a setting of the search"
     return f"{picture['ylabel']} against {picture['xlabel']} {where}; curves of {rungs}. Verdict: {entry['verdict']}."

@@ -15,15 +15,24 @@ from noncollapse.verify import Job, load_or_none, run_all
 
 
 def draw(results: Path, ids: Sequence[str], special: bool, jobs: int) -> tuple[list[Path], list[str]]:
-    """Figures of the claims that recorded a picture and, if `special`, the special ones; (paths, errors)."""
+    """Figures of the claims that recorded evidence and, if `special`, the special ones; (paths, errors)."""
     paths: list[Path] = []
     errors: list[str] = []
     if special:
         plan = [Job("picture", n, str(results), "quick", 0) for n in FAMILIES if not _picture_is_fresh(results, n)]
         errors += run_all(plan, jobs, "pictures")
         paths += _each(lambda name: draw_picture(results, name), _computed(results), errors)
-    paths += _each(lambda i: draw_claim(results, i), [i for i in ids if (results / i / "trace.npz").is_file()], errors)
+    paths += _each(lambda i: draw_claim(results, i), [i for i in ids if _has_evidence(results, i)], errors)
     return paths, errors
+
+
+def _has_evidence(results: Path, claim_id: str) -> bool:
+    """True also where the record cannot be read: drawing it then says what to do."""
+    path = results / claim_id / "record.json"
+    try:
+        return path.is_file() and bool(json.loads(path.read_text())["evidence"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def report(results: Path) -> Path:

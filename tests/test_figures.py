@@ -103,6 +103,24 @@ def test_a_claim_is_drawn_the_same_twice(results: Path, name: str) -> None:
     assert ink(png) > 0.01  # axes and text alone cover more than one pixel in a hundred at this size
 
 
+def test_a_claim_without_curves_shows_its_evidence(tmp_path: Path) -> None:
+    controls = [{"name": "noise", "residual": 2.0, "tolerance": 1e-7, "failed": True, "as_it_should": True}]
+    made = record("held", "verified", picture=None, controls=controls)
+    write(tmp_path, made, 1)
+    plain = figures.draw_claim(tmp_path, "held").read_bytes()
+    assert ink(tmp_path / "held" / "picture.png") > 0.01  # axes and text cover more than one pixel in a hundred
+    controls[0]["as_it_should"] = False
+    (tmp_path / "held" / "record.json").write_text(json.dumps(made))
+    assert figures.draw_claim(tmp_path, "held").read_bytes() != plain, "a control that misbehaves is seen"
+    for controls[0]["residual"], says in ((np.inf, "not finite"), (None, "damaged")):
+        (tmp_path / "held" / "record.json").write_text(json.dumps(made))
+        with pytest.raises(figures.UnreadableRecord, match=says):
+            figures.draw_claim(tmp_path, "held")
+    (tmp_path / "held" / "record.json").write_text(json.dumps(made | {"evidence": [], "controls": []}))
+    with pytest.raises(figures.UnreadableRecord, match="no evidence"):
+        figures.draw_claim(tmp_path, "held")
+
+
 def test_drawing_loads_neither_networks_nor_theory(results: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import figures, figures.report\n"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as options
 
-from dynamics import predictor
+from dynamics import invariance, predictor
 from dynamics.convention import Convention
 from dynamics.setting import GaussianViews, Objective, Setting, Training
 from dynamics.simulate import flow
@@ -37,6 +38,21 @@ def test_flow_without_stop_gradient_is_minus_the_gradient(setting: Setting) -> N
     m, W, P, _, (gW, _) = velocities(setting)
     dW, _ = predictor.field(W, P, W, m.A, m.C, 1.0, 0.0, 0.0)
     assert np.abs(dW + predictor.target_gradient(W, P, m.B, m.C) - gW).max() < ROUNDING
+
+
+@given(settings())
+def test_matrix_fields_take_torch_tensors(setting: Setting) -> None:
+    """The fields are written once for numpy arrays and torch tensors: a later batch on a GPU needs no second text."""
+    m, (W, P, V) = moments(setting), start(setting)
+    arrays = (W, P, V, m.A, m.C, 1.5, 0.1, 0.2)
+    tensors = tuple(torch.from_numpy(x) if isinstance(x, np.ndarray) else x for x in arrays)
+    for ours, theirs in zip(predictor.field(*arrays), predictor.field(*tensors), strict=True):
+        assert np.abs(ours - theirs.numpy()).max() < ROUNDING
+    at = torch.from_numpy(m.B)
+    J = predictor.loss(W, P, V, m.A, m.B, m.C), predictor.loss(*tensors[:4], at, tensors[4])
+    assert abs(float(J[0]) - float(J[1])) < ROUNDING
+    dW = invariance.field(tensors[0], torch.from_numpy(m.S), 0.1).numpy()
+    assert np.abs(dW - invariance.field(W, m.S, 0.1)).max() < ROUNDING
 
 
 MUTANTS = {
