@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -54,14 +55,15 @@ def load_images(data: str) -> tuple[Array, Array]:
         flat, labels = load_digits(return_X_y=True)
         return np.asarray(flat).reshape(-1, 8, 8) / 16.0, np.asarray(labels)
     if data == "fashion":
-        folder = _fashion_folder()
-        return _idx(folder / "train-images-idx3-ubyte.gz") / 255.0, _idx(folder / "train-labels-idx1-ubyte.gz")
+        folder = fashion_folder()
+        return read_idx(folder / "train-images-idx3-ubyte.gz") / 255.0, read_idx(folder / "train-labels-idx1-ubyte.gz")
     raise SettingError(
         f"views.data {data!r} is not digits or fashion: for an .npz of paired views set augment to pairs"
     )
 
 
-def _fashion_folder() -> Path:
+def fashion_folder() -> Path:
+    """The folder of Fashion-MNIST's four idx.gz files: NONCOLLAPSE_FASHION, else the first of FASHION_PLACES that has them."""
     places = [os.environ.get("NONCOLLAPSE_FASHION", ""), *FASHION_PLACES]
     for place in filter(None, places):
         folder = Path(place).expanduser()
@@ -73,14 +75,14 @@ def _fashion_folder() -> Path:
     )
 
 
-def _idx(path: Path) -> Array:
-    """An idx file (magic with the number of dimensions, big-endian sizes, bytes) as a float64 array."""
+def read_idx(path: Path) -> Array:
+    """An idx.gz file (magic with the number of dimensions, big-endian sizes, bytes) as a uint8 array."""
     try:
         raw = gzip.decompress(path.read_bytes())
         ndim = raw[3]
         sizes = np.frombuffer(raw, ">i4", ndim, 4)
-        return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(sizes).astype(np.float64)
-    except (OSError, EOFError, ValueError, IndexError) as error:
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(sizes)
+    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
         raise SettingError(f"{path} is not a readable idx.gz file ({error}): fetch it again") from None
 
 
