@@ -2,12 +2,12 @@
 
 sympy multiplies noncommutative symbols but knows no transpose of them and no cyclic trace. Here a matrix M is a symbol
 and its transpose the symbol Mᵀ = `T(M)`; `tr` sends every word to one canonical commutative symbol, the same for a
-word, its rotations and its transpose. What is 0 here is 0 for all dimensions.
+word, its rotations and its transpose. What is 0 here is 0 for all dimensions; a column (vector) is a matrix too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import sympy as sp
@@ -63,11 +63,47 @@ def directional(expr: sp.Expr, moves: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
     return sp.expand(total)
 
 
+def rewrite(expr: sp.Expr, rules: Mapping[sp.Expr, sp.Expr | int]) -> sp.Expr:
+    """The expression with each word of `rules` (say A v) replaced by what it equals (say a v), until none is left.
+
+    Raises ValueError if the rules still apply after 100 rounds: they go in circles.
+    """
+    words = [(_letters(left.args_cnc()[1]), sp.sympify(right)) for left, right in rules.items()]
+    for _ in range(100):
+        terms = sp.Add.make_args(sp.expand(expr))
+        replaced = [_replace_once(term, words) for term in terms]
+        if all(new is None for new in replaced):
+            return sp.expand(expr)
+        expr = sp.Add(*(term if new is None else new for term, new in zip(terms, replaced, strict=True)))
+    raise ValueError("these rules rewrite each other for ever")
+
+
+def sum_of_squares(expr: sp.Expr, *squares: tuple[sp.Expr | int, sp.Expr]) -> bool:
+    """True if tr expr = Σ weight ‖factor‖² (Frobenius) with every weight >= 0: a certificate that tr expr >= 0."""
+    total = sp.Add(*(weight * tr(factor * T(factor)) for weight, factor in squares))
+    same = sp.expand(tr(expr) - total) == 0
+    return same and all(bool(sp.sympify(weight).is_nonnegative) for weight, _ in squares)
+
+
+def _replace_once(term: sp.Expr, words: Sequence[tuple[list[sp.Symbol], sp.Expr]]) -> sp.Expr | None:
+    """The term with the first word found in it replaced, None if it holds none of them."""
+    scalars, word = term.args_cnc()
+    letters = _letters(word)
+    for left, right in words:
+        n = len(left)
+        for i in range(len(letters) - n + 1):
+            if letters[i : i + n] == left:
+                return sp.expand(sp.Mul(*scalars, *letters[:i], right, *letters[i + n :]))
+    return None
+
+
 def _letters(word: Iterable[sp.Basic]) -> list[sp.Symbol]:
-    """A word with powers written out."""
+    """A word with powers written out. Raises ValueError for an inverse: name it by a letter, with rules for `rewrite`."""
     out: list[sp.Symbol] = []
     for x in word:
         base, power = cast(sp.Expr, x).as_base_exp()
+        if not (base.is_Symbol and power.is_Integer and power > 0):
+            raise ValueError(f"{x} is no product of matrix symbols: name an inverse by a letter of its own")
         out.extend([cast(sp.Symbol, base)] * int(power))
     return out
 

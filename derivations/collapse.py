@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import numpy as np
-import sympy as sp
 
-from derivations.algebra import T, matrix, tr
 from derivations.assumption import Assumption
 from derivations.claim import Claim
-from derivations.common import (
-    NOTE,
-)  # fmt: skip
-from derivations.invariance_common import ANY_START, SHORT, W
-from derivations.proof import Step
+from derivations.collapse_proofs import (
+    ATTAINED,
+    CENTRED,
+    CHAIN,
+    CONSTANT,
+    DIFFERENCE,
+    ENTROPY_POSITIVE,
+    ENTROPY_ZERO,
+    NONNEGATIVE,
+    ONLY_CONSTANT,
+)
+from derivations.common import NOTE
+from derivations.invariance_common import ANY_START, SHORT
 from dynamics.observe import spectrum
 from dynamics.run import Array, Run
 from dynamics.setting import ChannelViews, Objective, PointViews, Setting
+
+CHANNEL = Setting(views=ChannelViews(), objective=Objective(loss="information"))
+CHANNELS = {
+    "views.states": (2, 3, 4),
+    "views.nuisances": (1, 2, 3),
+    "views.injective": (True, False),
+    "seed": tuple(range(8)),
+}
+DISCRETE = Assumption(
+    "discrete-entropy",
+    "H is the entropy of a discrete variable, not a differential entropy",
+    {"objective.entropy": ("discrete",)},
+)
 
 
 def minimum(run: Run) -> Array:
@@ -24,23 +43,17 @@ def minimum(run: Run) -> Array:
     return np.abs(loss) if run.setting.network.start == "zero" else -loss
 
 
-def covariance_trace(run: Run, factor: float = 1.0) -> Array:
-    """Σ λ_i(Σ) - E‖z - E z‖²: both vanish together, so Σ = 0 is the same as z = c."""
-    z = run["z"]
-    spread = ((z - z.mean(-2, keepdims=True)) ** 2).sum(-1).mean(-1)
-    return spectrum(run["covariance"]).sum(-1) - factor * spread
+def covariance(run: Run, factor: float = 1.0) -> Array:
+    """Σ λ_i(Σ) - E‖z - E z‖², and by how much an eigenvalue leaves [0, E‖z - E z‖²]: so Σ vanishes just where z = E z."""
+    z, values = run["z"], spectrum(run["covariance"])
+    spread = factor * ((z - z.mean(-2, keepdims=True)) ** 2).sum(-1).mean(-1)
+    outside = np.maximum(np.maximum(values[..., 0] - spread, -values[..., -1]), 0.0)
+    return np.stack([values.sum(-1) - spread, outside], -1)
 
 
-SQUARE = Step(
-    r"J = \mathrm{tr}(W R R^\top W^\top) = \|WR\|_F^2 \ge 0 \text{ with } S = RR^\top,\ \text{and it is } 0 \text{ at } W = 0",
-    lambda: tr(W * matrix("R") * T(matrix("R")) * T(W)) - tr((W * matrix("R")) * T(W * matrix("R"))),
-    lambda: tr(W * matrix("R") * T(matrix("R")) * T(W)) - tr((W * matrix("R")) * (W * matrix("R"))),
-)
-
-
-def _trace_step(weight: int) -> sp.Expr:
-    Z = matrix("Z")
-    return tr(T(Z) * Z) - weight * tr(Z * T(Z))
+def discrete_entropy(run: Run) -> Array:
+    """H of the constant, and by how much H(Z) of any encoder falls below 0."""
+    return np.concatenate([run["H_constant"], np.minimum(run["H_Z"], 0.0)], -1)
 
 
 CLAIMS = (
@@ -56,8 +69,8 @@ CLAIMS = (
         residual=minimum,
         bound=True,
         mutants={"the loss is negated": lambda run: -minimum(run)},
-        proof=(SQUARE,),
-        scope="all dimensions, any law of views",
+        proof=(NONNEGATIVE, ATTAINED),
+        scope="all dimensions, any map f (linear or not), any finite law of views",
     ),
     Claim(
         "noise-information",
@@ -65,17 +78,14 @@ CLAIMS = (
         "A representation of the state alone cannot tell more of the view than of the state",
         r"I(Z;X) \le I(Z;S) \quad (Z = h(S))",
         NOTE + "1.2",
-        base=Setting(views=ChannelViews(), objective=Objective(loss="information")),
-        vary={
-            "views.states": (2, 3, 4),
-            "views.nuisances": (1, 2, 3),
-            "views.injective": (True, False),
-            "seed": tuple(range(8)),
-        },
+        base=CHANNEL,
+        vary=CHANNELS,
         rungs=("exact",),
         residual=lambda run: run["I_ZX"] - run["I_ZS"],
         bound=True,
         mutants={"the inequality reversed with the entropy of Z": lambda run: run["H_Z"] - run["I_ZX"] / 2},
+        proof=(CHAIN, ENTROPY_POSITIVE, ENTROPY_ZERO, DIFFERENCE),
+        scope="any finite alphabets and joint law of S and X, any h",
     ),
     Claim(
         "other-difficulties",
@@ -95,15 +105,9 @@ CLAIMS = (
         base=Setting(views=PointViews(), objective=Objective(loss="nt_xent")),
         vary={"views.n": (2, 3, 8), "views.d": (2, 3, 5), "views.scatter": (0.0, 0.5, 2.0), "seed": tuple(range(8))},
         rungs=("exact",),
-        residual=covariance_trace,
-        mutants={"twice the spread": lambda run: covariance_trace(run, 2.0)},
-        proof=(
-            Step(
-                r"\mathrm{tr}\,\Sigma = \mathrm{tr}(\tilde Z^\top\tilde Z)/n = \mathrm{E}\|z-\mathrm{E}z\|^2, \text{ zero iff every } z=\mathrm{E}z",
-                lambda: _trace_step(1),
-                lambda: _trace_step(2),
-            ),
-        ),
+        residual=covariance,
+        mutants={"twice the spread": lambda run: covariance(run, 2.0)},
+        proof=(CENTRED, CONSTANT, ONLY_CONSTANT),
         scope="all dimensions, any finite law",
     ),
     Claim(
@@ -112,20 +116,31 @@ CLAIMS = (
         "At collapse the entropy of the representation is zero",
         r"H(Z) = 0",
         NOTE + "3.1",
-        base=Setting(views=ChannelViews(), objective=Objective(loss="information")),
+        base=CHANNEL,
         vary={"objective.entropy": ("discrete", "differential")},
         rungs=("exact",),
-        needs=(
-            Assumption(
-                "discrete-entropy",
-                "H is the entropy of a discrete variable, not a differential entropy",
-                {"objective.entropy": ("discrete",)},
-            ),
-        ),
+        needs=(DISCRETE,),
         residual=lambda run: run["H_constant"],
         mutants={"one nat": lambda run: run["H_constant"] - 1.0},
+        corrected_by="collapse-discrete-entropy",
         explains="A continuous embedding that shrinks to a point has differential entropy -infinity (log of its width); "
         "only the discrete entropy of the constant is 0.",
+    ),
+    Claim(
+        "collapse-discrete-entropy",
+        "3.1",
+        "The discrete entropy of a representation is zero at collapse, and only there",
+        r"H(Z) \ge 0,\quad H(Z) = 0 \Leftrightarrow Z = c\ a.s.",
+        "corrects collapse-entropy",
+        base=CHANNEL,
+        vary=CHANNELS,
+        states=(DISCRETE,),
+        rungs=("exact",),
+        residual=discrete_entropy,
+        mutants={"one nat": lambda run: discrete_entropy(run) - 1.0},
+        proof=(ENTROPY_POSITIVE, ENTROPY_ZERO),
+        scope="any finite law",
+        explains="A differential entropy has no least value: it falls without end as a continuous Z shrinks to a point.",
     ),
     Claim(
         "collapse-loss-zero",
@@ -138,7 +153,7 @@ CLAIMS = (
         rungs=("exact", "flow", "descent"),
         residual=lambda run: run["loss"],
         mutants={"the loss of a unit gap": lambda run: run["loss"] - 0.5},
-        proof=(SQUARE,),
-        scope="all dimensions, any law of views",
+        proof=(NONNEGATIVE, ATTAINED),
+        scope="all dimensions, any map f (linear or not), any finite law of views",
     ),
 )
