@@ -1,0 +1,70 @@
+"""Joint embedding: both views through one encoder and projector, and a loss of the two embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from full_models.methods.method import Method, MethodError, evaluating
+from full_models.parallel import whole_batch
+
+Criterion = Callable[..., Tensor]  # (z, z⁺, generator=) -> loss
+
+
+class Projected(Method):
+    """A method whose loss sees z = projector(encoder(x))."""
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module, **keywords: Any) -> None:
+        super().__init__(encoder, **keywords)
+        self.projector = projector
+
+    @property
+    def branch(self) -> nn.Sequential:
+        """Encoder and projector as one module x → z."""
+        return nn.Sequential(self.encoder, self.projector)
+
+    @torch.no_grad()
+    def embed(self, x: Tensor) -> Tensor:
+        with evaluating(self):
+            return self.branch(x)
+
+
+class JointEmbedding(Projected):
+    """criterion(z, z⁺) of the two views' embeddings, each view its own batch to a batch norm."""
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module, criterion: Criterion) -> None:
+        super().__init__(encoder, projector)
+        self.criterion = criterion
+
+    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
+        z, z_plus = (self.branch(x) for x in two(views))
+        return whole_batch(self.criterion, z, z_plus, generator=generator)
+
+
+class LeadingPart(nn.Module):
+    """The first d numbers of the features: DirectCLR's stand-in for a projector (Jing et al. 2022, section 6)."""
+
+    def __init__(self, d: int, features: int) -> None:
+        super().__init__()
+        if not 1 <= d <= features:
+            raise MethodError(f"dim = {d}: give a part of the {features} features, 1 <= dim <= {features}")
+        self.d = d
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h[..., : self.d]
+
+
+def two(views: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """The two views; raises MethodError unless there are two of one shape."""
+    if len(views) != 2 or views[0].shape != views[1].shape:
+        shapes = " and ".join(str(tuple(x.shape)) for x in views)
+        raise MethodError(f"got views of shapes {shapes or 'none'}: give two views of one shape (N, c, h, w)")
+    return views[0], views[1]
+
+
+def of_embeddings(loss: Callable[..., Tensor], **keywords: Any) -> Criterion:
+    """A loss of `full_models.losses` that draws nothing, as a Criterion."""
+    return lambda z, z_plus, generator: loss(z, z_plus, **keywords)

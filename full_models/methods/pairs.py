@@ -1,0 +1,262 @@
+"""The methods on two views, each a few lines: which loss, which parts, and the defaults with their source.
+
+Every maker takes its Parts and then the method's options. Defaults are the papers' where these do not depend on scale;
+what the papers tie to ImageNet and hundreds of epochs (widths, momentum, a queue of 65,536) is smaller here, and said.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from full_models import losses, networks
+from full_models.methods.analytic import AnalyticPredictor, Rule, direct_pred, direct_set, optimal
+from full_models.methods.baselines import Supervised, Untrained
+from full_models.methods.joint import JointEmbedding, LeadingPart, of_embeddings
+from full_models.methods.method import Method, MethodError
+from full_models.methods.moco import MomentumContrast
+from full_models.methods.parts import Parts
+from full_models.methods.predictor import predictor as learned_predictor
+from full_models.methods.queue import KeyQueue
+from full_models.methods.siamese import LatentPrediction
+from full_models.methods.target import MovingAverage
+
+
+def simclr(parts: Parts, *, tau: float = 0.5) -> Method:
+    """NT-Xent; tau = 0.5, Chen et al.'s best on CIFAR-10 (appendix B.9)."""
+    return JointEmbedding(parts.encoder, parts.projector(), of_embeddings(losses.nt_xent, tau=tau))
+
+
+def info_nce(parts: Parts, *, critic: str = "bilinear", tau: float = 1.0) -> Method:
+    """CPC's loss, candidates from the other view only, one direction; "bilinear" learns M with the network (tau = 1)."""
+    if critic == "bilinear":
+        criterion = networks.build(lambda: LogBilinear(parts.d, tau), parts.generator)
+    else:
+        criterion = of_embeddings(losses.info_nce, critic=critic, tau=tau)
+    return JointEmbedding(parts.encoder, parts.projector(), criterion)
+
+
+class LogBilinear(nn.Module):
+    """info_nce with the score z_iᵀ M z⁺_j / tau, M (d, d) learned; M starts U(±1/√d), a linear layer's law."""
+
+    def __init__(self, d: int, tau: float) -> None:
+        super().__init__()
+        self.M = nn.Parameter(torch.empty(d, d))
+        self.tau = tau
+
+    def start(self, generator: torch.Generator) -> None:
+        bound = 1 / math.sqrt(len(self.M))
+        self.M.uniform_(-bound, bound, generator=generator)
+
+    def forward(self, z: Tensor, z_plus: Tensor, generator: torch.Generator) -> Tensor:
+        return losses.info_nce(z, z_plus, critic="bilinear", tau=self.tau, M=self.M)
+
+
+def nce(parts: Parts, *, critic: str = "cosine", tau: float = 0.1) -> Method:
+    """Binary noise-contrastive estimation; cosine scores at tau = 0.1, SigLIP's start (its scale is learned)."""
+    return JointEmbedding(parts.encoder, parts.projector(), of_embeddings(losses.nce, critic=critic, tau=tau))
+
+
+def moco(parts: Parts, *, tau: float = 0.2, queue: int = 1024, ema: float = 0.99, schedule: str = "constant") -> Method:
+    """Keys by a moving average and a queue. tau = 0.2 as MoCo v2 with an MLP head (Chen et al. 2020, arXiv:2003.04297).
+
+    Scaled down: the paper's queue is 65,536 and its average 0.999 over 10^5 steps and more; a few hundred steps would
+    leave such a target where it started.
+    """
+    encoder, projector = parts.encoder, parts.projector()
+    keys = networks.build(lambda: KeyQueue(queue, parts.d), parts.generator)
+    return MomentumContrast(encoder, projector, average(encoder, projector, ema, schedule), keys, tau)
+
+
+def decoupled(parts: Parts, *, tau: float = 0.1) -> Method:
+    """Decoupled contrastive loss at the paper's tau = 0.1 (Yeh et al. 2022, section 4)."""
+    return JointEmbedding(parts.encoder, parts.projector(), of_embeddings(losses.decoupled_contrastive, tau=tau))
+
+
+def align_uniform(
+    parts: Parts, *, align: float = 1.0, uniform: float = 1.0, alpha: float = 2.0, t: float = 2.0
+) -> Method:
+    """align · alignment + uniform · uniformity; alpha = t = 2, weights 1 and 1 (Wang & Isola 2020, section 4)."""
+
+    def criterion(z: Tensor, z_plus: Tensor, generator: torch.Generator) -> Tensor:
+        total = align * losses.alignment(z, z_plus, alpha=alpha)
+        return total + uniform * losses.uniformity(z, z_plus, t=t) if uniform else total
+
+    return JointEmbedding(parts.encoder, parts.projector(), criterion)
+
+
+def spectral(parts: Parts, *, mu: float = 1.0, convention: str = "paper") -> Method:
+    """Spectral contrastive loss; "reference" clips norms at √mu as the authors' code (HaoChen et al. 2021)."""
+    criterion = of_embeddings(losses.spectral_contrastive, mu=mu, convention=convention)
+    return JointEmbedding(parts.encoder, parts.projector(), criterion)
+
+
+def vicreg(
+    parts: Parts, *, lam: float = 25.0, mu: float = 25.0, nu: float = 1.0, convention: str = "reference"
+) -> Method:
+    """VICReg at 25, 25, 1 in the convention of the authors' code, for which these weights were found (a factor d apart)."""
+    criterion = of_embeddings(losses.vicreg, lam=lam, mu=mu, nu=nu, convention=convention)
+    return JointEmbedding(parts.encoder, parts.projector(), criterion)
+
+
+def barlow_twins(parts: Parts, *, lam: float = 0.0051, convention: str = "reference") -> Method:
+    """Barlow Twins at lam = 0.0051 with the authors' batch normalisation (Zbontar et al. 2021, section 3)."""
+    return JointEmbedding(
+        parts.encoder, parts.projector(), of_embeddings(losses.barlow_twins, lam=lam, convention=convention)
+    )
+
+
+def matrix_ssl(
+    parts: Parts, *, gamma: float = 1.0, lam: float = 0.5, mu: float = 0.5, convention: str = "reference"
+) -> Method:
+    """Matrix-SSL at lam = mu = 0.5 with the authors' fourth-order logarithm, which has no NaN (Zhang et al. 2023)."""
+    criterion = of_embeddings(losses.matrix_ssl, gamma=gamma, lam=lam, mu=mu, convention=convention)
+    return JointEmbedding(parts.encoder, parts.projector(), criterion)
+
+
+def lejepa(
+    parts: Parts, *, lam: float = 0.02, directions: int = 256, knots: int = 17, convention: str = "reference"
+) -> Method:
+    """LeJEPA with fresh directions each step; lam = 0.02, 256 directions, 17 knots: the authors' minimal code."""
+    if directions < 1:
+        raise MethodError(f"directions = {directions}: give a whole number >= 1")
+
+    def criterion(z: Tensor, z_plus: Tensor, generator: torch.Generator) -> Tensor:
+        a = losses.random_directions(z.shape[-1], directions, generator, z.dtype, str(z.device))
+        return losses.lejepa(z, z_plus, directions=a, lam=lam, knots=knots, convention=convention)
+
+    return JointEmbedding(parts.encoder, parts.projector(), criterion)
+
+
+def invariance(parts: Parts) -> Method:
+    """The invariance loss alone: constant embeddings are its optimum."""
+    return JointEmbedding(parts.encoder, parts.projector(), of_embeddings(losses.invariance))
+
+
+def direct_clr(parts: Parts, *, dim: int = 32, tau: float = 0.1) -> Method:
+    """InfoNCE on the first dim features, no projector; tau = 0.1 and an eighth or so of the features (Jing et al. 2022)."""
+    part = LeadingPart(dim, parts.features)
+    return JointEmbedding(parts.encoder, part, of_embeddings(losses.info_nce, critic="cosine", tau=tau))
+
+
+def byol(
+    parts: Parts,
+    *,
+    predictor: str = "mlp",
+    predictor_hidden: int = 256,
+    predictor_rate: float = 1.0,
+    ema: float = 0.99,
+    schedule: str = "cosine",
+    unit: bool = True,
+) -> Method:
+    """BYOL: MLP predictor, moving-average target, sum of both directions of 2 - 2 cos; unit=False is Euclidean.
+
+    The paper's average starts at 0.996 for 1000 epochs and at 0.99 for 300 (Grill et al. 2020, appendix).
+    """
+    encoder, projector = parts.encoder, parts.projector()
+    return LatentPrediction(
+        encoder,
+        projector,
+        learned_predictor(predictor, parts.d, parts.generator, predictor_hidden),
+        partial(losses.predictor_mse, unit=unit),
+        target=average(encoder, projector, ema, schedule),
+        weight=1.0,
+        predictor_rate=predictor_rate,
+    )
+
+
+def simsiam(
+    parts: Parts,
+    *,
+    predictor: str = "mlp",
+    predictor_hidden: int = 32,
+    predictor_rate: float = 1.0,
+    predictor_fixed: bool = True,
+    stop: bool = True,
+    unit: bool = True,
+) -> Method:
+    """SimSiam: bottleneck predictor at a constant rate, stop-gradient (Chen & He 2021, sections 3 and 4.2).
+
+    stop=False and predictor="none" are its ablations. unit=False is the Euclidean loss of the linear theory, halved.
+    """
+    return LatentPrediction(
+        parts.encoder,
+        parts.projector(),
+        learned_predictor(predictor, parts.d, parts.generator, predictor_hidden),
+        losses.negative_cosine if unit else losses.predictor_mse,
+        stop=stop,
+        predictor_rate=predictor_rate,
+        predictor_fixed=predictor_fixed,
+    )
+
+
+def optimal_predictor(
+    parts: Parts, *, rho: float = 0.0, freq: int = 1, ema: float | None = None, unit: bool = True
+) -> Method:
+    """The predictor is the least-squares one of the last batch's embeddings (rho = 0) or of a running average."""
+    return _analytic(parts, optimal, rho, freq, ema, "constant", unit)
+
+
+def directpred(
+    parts: Parts,
+    *,
+    eps: float = 0.1,
+    rho: float = 0.3,
+    freq: int = 1,
+    ema: float | None = 0.99,
+    schedule: str = "cosine",
+    unit: bool = True,
+    convention: str = "paper",
+) -> Method:
+    """DirectPred at eps = 0.1, rho = 0.3, Tian et al.'s best on STL-10 (table 6), in BYOL; ema=None is in SimSiam."""
+    direct_pred(torch.eye(1), eps, convention)  # a wrong word is told now, not after the first step
+    return _analytic(parts, lambda F, C: direct_pred(F, eps, convention), rho, freq, ema, schedule, unit)
+
+
+def directset(
+    parts: Parts,
+    *,
+    alpha: float = 1.0,
+    eps: float = 0.3,
+    rho: float = 0.5,
+    freq: int = 1,
+    ema: float | None = 0.99,
+    schedule: str = "cosine",
+    unit: bool = True,
+    norm: str = "spectral",
+) -> Method:
+    """DirectSet(alpha), alpha = 1 DirectCopy; eps = 0.3, rho = 0.5 as public reproductions set them; ema=None: SimSiam."""
+    direct_set(torch.eye(1), alpha, eps, norm)  # likewise
+    return _analytic(parts, lambda F, C: direct_set(F, alpha, eps, norm), rho, freq, ema, schedule, unit)
+
+
+def supervised(parts: Parts, *, classes: int = 10) -> Method:
+    """A linear classifier on the features, trained with them on labels 0, …, classes - 1."""
+    if classes < 1:
+        raise MethodError(f"classes = {classes}: give a whole number >= 1")
+    return Supervised(parts.encoder, networks.build(lambda: nn.Linear(parts.features, classes), parts.generator))
+
+
+def untrained(parts: Parts) -> Method:
+    """The encoder as it starts."""
+    return Untrained(parts.encoder)
+
+
+def average(encoder: nn.Module, projector: nn.Module, ema: float, schedule: str) -> MovingAverage:
+    """The moving average of encoder and projector, starting as their copy."""
+    return MovingAverage(nn.Sequential(encoder, projector), ema, schedule)
+
+
+def _analytic(parts: Parts, rule: Rule, rho: float, freq: int, ema: float | None, schedule: str, unit: bool) -> Method:
+    encoder, projector = parts.encoder, parts.projector()
+    return LatentPrediction(
+        encoder,
+        projector,
+        networks.build(lambda: AnalyticPredictor(parts.d, rule, rho, freq), parts.generator),
+        partial(losses.predictor_mse, unit=unit),
+        target=None if ema is None else average(encoder, projector, ema, schedule),
+        weight=1.0,
+    )
