@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import sympy as sp
 
 from derivations.algebra import T, matrix, tr
 from derivations.claim import Claim, Picture
 from derivations.common import NOTE
+from derivations.contrastive_proofs import SADDLE, WANG_ISOLA
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Objective, PointViews, Setting
@@ -92,30 +91,14 @@ def _log_value(extra: int) -> sp.Expr:
     )
 
 
-def _softmax_gradient(good: bool) -> sp.Expr:
-    """dL/ds_ik at equal similarities: (1/(2N-1) - [k = positive]) / tau; the pull on z_i sums all of them times z - z = 0.
-
-    For equal points every tangent derivative of a similarity is (I - zzᵀ)z = 0; with 1 + delta it is not.
-    """
-    x = sp.symbols("x1 x2", real=True)
-    r = sp.sqrt(x[0] ** 2 + x[1] ** 2)
-    target = (sp.Integer(1), sp.Integer(0)) if good else (sp.Integer(0), sp.Integer(1))
-    cosine = (x[0] * target[0] + x[1] * target[1]) / r
-    return cast(sp.Expr, sum(abs(sp.diff(cosine, xi).subs({x[0]: 1, x[1]: 0})) for xi in x))
-
-
-def _second_order(good: bool) -> sp.Expr:
-    """Pairs moved together by a_i (Σ a_i = 0): L₂ = -(1/2τ)(1/2N)(1/(2N-1)) Σ_ik |a_i - a_k|² = -Σ|a|²/(τ(2N-1))."""
-    tau = sp.Symbol("tau", positive=True)
-    N, a = 3, sp.symbols("a1 a2", real=True)
-    points = [a[0], a[1], -a[0] - a[1]] * 2
-    double = sum((u - v) ** 2 for u in points for v in points)
-    square = sum(u**2 for u in points)
-    L2 = -double / (2 * tau * 2 * N * (2 * N - 1))
-    return sp.expand(L2 + (1 if good else 2) * square / (tau * (2 * N - 1)))
+def _value_positive(least: int) -> bool:
+    """log(2N - 1) > 0 for every N = least + j, j >= 0."""
+    j = sp.Symbol("j", nonnegative=True)
+    return bool(sp.log(2 * (least + j) - 1).is_positive)
 
 
 VALUE = Step(r"-\log\frac{e^{s/\tau}}{(2N-1)e^{s/\tau}} = \log(2N-1)", lambda: _log_value(0), lambda: _log_value(1))
+POSITIVE = Step(r"\log(2N-1) > 0 \text{ for } N \ge 2", lambda: _value_positive(2), lambda: _value_positive(1))
 CLAIMS = (
     Claim(
         "unit-vector-identity",
@@ -170,6 +153,8 @@ CLAIMS = (
             "order 2": lambda *r: order_defect(*r, order=2.0),
             "the note's weights": lambda *r: order_defect(*r, paper=False),
         },
+        proof=WANG_ISOLA,
+        scope="any law of unit vectors, any tau > 0; the bound on the rate is 1/K",
         picture=limit_picture,
     ),
     Claim(
@@ -183,8 +168,8 @@ CLAIMS = (
         rungs=("descent",),
         residual=collapse_value,
         mutants={"log 2N": lambda r: collapse_value(r, 0)},
-        proof=(VALUE,),
-        scope="any N, tau",
+        proof=(VALUE, POSITIVE),
+        scope="any N >= 2, any tau",
     ),
     Claim(
         "simclr-collapse-gradient",
@@ -211,19 +196,7 @@ CLAIMS = (
         rungs=("descent",),
         residual=saddle,
         mutants={"half the curvature": lambda r: saddle(r, 1.0)},
-        proof=(
-            Step(
-                r"\partial\cos(x, c)/\partial x = 0 \text{ at } x = c",
-                lambda: _softmax_gradient(True),
-                lambda: _softmax_gradient(False),
-            ),
-            Step(
-                r"\text{pairs moved together: } \mathcal L_2 = -\sum|a_i|^2/(\tau(2N-1))",
-                lambda: _second_order(True),
-                lambda: _second_order(False),
-                at="N = 3",
-            ),
-        ),
-        scope="gradient: any N; curvature expanded at N = 3",
+        proof=SADDLE,
+        scope="any N >= 2, tau, dimension d >= 2: the Hessian in the embeddings, for all directions",
     ),
 )
