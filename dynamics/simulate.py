@@ -79,16 +79,17 @@ class _Problem:
         return dW, dP, predictor.target_field(W, V, self.beta) if o.target == "ema" else dW
 
 
-def flow(setting: Setting) -> Run:
-    """The Run of one Setting's gradient flow, integrated at rtol 1e-10."""
-    return flow_batch([setting])[0]
+def flow(setting: Setting, timed: bool = True) -> Run:
+    """The Run of one Setting's gradient flow, integrated at rtol 1e-10; see `flow_batch`."""
+    return flow_batch([setting], timed)[0]
 
 
-def flow_batch(settings: Sequence[Setting]) -> list[Run]:
+def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
     """Runs of Settings that share shapes, objective and times, integrated as one batch.
 
     obs: W, P, V and the velocities dW, dP, dV, each (1, T, ...). facts: method, evaluations, drift of the balance
-    (Theorem 1, where it is conserved) collapse_time and escape_time. Raises SettingError if the Settings do not fit together.
+    (Theorem 1, where it is conserved), and if `timed` collapse_time and escape_time, whose roots need a dense
+    output. Raises SettingError if the Settings do not fit together.
     """
     first = settings[0]
     if first.objective.loss not in ("invariance", "predictor"):
@@ -109,7 +110,8 @@ def flow_batch(settings: Sequence[Setting]) -> list[Run]:
         """log(‖W‖ / ‖W(0)‖) (B,): near a straight line in t, so that its roots are found to many digits."""
         return np.log(np.maximum(np.linalg.norm(pack.split(y)[0], axis=(1, 2)), TINY)) - size0
 
-    events = tuple(lambda y, level=level: grown(y) - np.log(level) for level in (COLLAPSED, ESCAPED))
+    levels = (COLLAPSED, ESCAPED) if timed else ()
+    events = tuple(lambda y, level=level: grown(y) - np.log(level) for level in levels)
     t = times(first)
     out = integrate(field, pack.join(W0, P0, V0), t, events=events)
     return [
@@ -122,7 +124,7 @@ def flow_batch(settings: Sequence[Setting]) -> list[Run]:
             i,
             out.method,
             out.evaluations,
-            {n: e[i] for n, e in zip(EVENTS, out.event_times, strict=True)},
+            {n: e[i] for n, e in zip(EVENTS, out.event_times, strict=False)},  # no times where none were asked
         )
         for i, s in enumerate(settings)
     ]

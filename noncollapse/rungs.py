@@ -63,7 +63,7 @@ def make_run(setting: Setting, rung: str, replicas: int = 1, halvings: int = 0) 
     if rung == "exact":
         return exact(setting)
     if rung == "flow":
-        return flow(setting)
+        return flow(setting, timed=False)
     from full_models.linear import descend, sgd
 
     return descend(setting, lr) if rung == "descent" else sgd(setting, replicas, lr)
