@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import sympy as sp
 
-from derivations.algebra import T, directional, tr
 from derivations.assumption import Assumption, Interval
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
@@ -23,8 +21,8 @@ from derivations.common import (
     relative,
     smallest_positive,
 )  # fmt: skip
-from derivations.invariance_common import ANY_START, SHORT, A, S, V, W
-from derivations.proof import Step
+from derivations.invariance_common import ANY_START, SHORT
+from derivations.invariance_proofs import COMMUTING, GRADIENT, KEPT, LIMIT, MODE, PAIRS, REDUCTION, VARIANCE
 from dynamics.convention import Convention
 from dynamics.observe import embedding_covariance, singular_values
 from dynamics.run import Array, Run
@@ -97,47 +95,17 @@ def spread_picture(run: Run) -> Picture:
     return Picture("total variance E‖z‖²", np.trace(cov, axis1=-2, axis2=-1)[..., None])
 
 
-def _quadratic() -> tuple[sp.Expr, sp.Expr]:
-    """d/dε of tr((W+εV) S (W+εV)ᵀ) at 0, and ⟨2WS, V⟩."""
-    return tr(directional(W * S * T(W), {W: V})), tr(2 * W * S * T(V))
+def pair_rate(run: Run, factor: float = 2.0) -> Array:
+    """d/dt E‖z - z⁺‖² + factor ‖WS‖² (R, T, 1) from the measured velocity, relative to the largest ‖W‖²‖S‖²."""
+    W_, S_ = run["W"], _S(run)
+    rate = 2 * np.sum((run["dW"] @ S_) * W_, axis=(-2, -1)) + factor * norm(W_ @ S_) ** 2
+    size = (norm(W_) ** 2).max(1, keepdims=True) * norm(S_) ** 2
+    return (rate / np.where(size > 0, size, 1.0))[..., None]
 
 
-GRADIENT = Step(
-    r"d/d\varepsilon\ \mathrm{tr}\big((W+\varepsilon V)S(W+\varepsilon V)^\top\big) = \langle 2WS, V\rangle",
-    lambda: _quadratic()[0] - _quadratic()[1],
-    lambda: _quadratic()[0] - _quadratic()[1] / 2,
-)
-
-
-def _mode_solution(factor: int) -> sp.Expr:
-    t, lam, w0 = sp.symbols("t lambda w_0", real=True)
-    w = w0 * sp.exp(-lam * t)
-    return sp.diff(w, t) + factor * lam * w
-
-
-def _mode_limit(positive: bool) -> bool:
-    t = sp.Symbol("t", positive=True)
-    lam = sp.Symbol("lambda", positive=True) if positive else sp.Integer(0)
-    return bool(sp.limit(sp.exp(-lam * t), t, sp.oo) == 0)
-
-
-MODE = Step(
-    r"\text{on an eigenvector of } S:\ w(t) = w_0 e^{-\lambda t} \text{ solves } \dot w = -\lambda w",
-    lambda: _mode_solution(1),
-    lambda: _mode_solution(2),
-)
-LIMIT = Step(r"\lambda > 0 \Rightarrow e^{-\lambda t} \to 0", lambda: _mode_limit(True), lambda: _mode_limit(False))
-VARIANCE = Step(
-    r"\tfrac{d}{dt}\,\mathrm{tr}(WAW^\top) = -\mathrm{tr}\big(W(SA + AS)W^\top\big)",
-    lambda: tr(directional(W * A * T(W), {W: -W * S})) + tr(W * (S * A + A * S) * T(W)),
-    lambda: tr(directional(W * A * T(W), {W: -W * S})) + tr(W * (S * A) * T(W)),
-)
-COMMUTING = Step(r"\text{commuting modes: } -2 s a w^2 \le 0", lambda: _sign(1), lambda: _sign(-1))
-
-
-def _sign(direction: int) -> bool:
-    s, a, w = sp.symbols("s a w", nonnegative=True)
-    return bool((-2 * direction * s * a * w**2).is_nonpositive)
+def pair_picture(run: Run) -> Picture:
+    distance = np.trace(embedding_covariance(run["W"], _S(run)), axis1=-2, axis2=-1)
+    return Picture("pair distance E‖z - z⁺‖²", distance[..., None])
 
 
 CLAIMS = (
@@ -154,8 +122,8 @@ CLAIMS = (
         residual=collapse,
         slack=late,
         mutants={"W decays half as fast as its start": lambda run: collapse(run) - 0.5},
-        proof=(MODE, LIMIT),
-        scope="modes of S; linear encoder, S positive definite",
+        proof=(REDUCTION, MODE, LIMIT),
+        scope="all dimensions, linear encoder, S positive definite",
         corrected_by="invariance-kernel",
         picture=picture_singular_values,
         explains="Where the augmentation leaves a direction untouched (S singular), the loss is blind to it: W keeps that "
@@ -181,8 +149,8 @@ CLAIMS = (
             "twice the kept part": partial(kernel_limit, kept=2.0),
             "nothing is kept": partial(kernel_limit, kept=0.0),
         },
-        proof=(MODE, LIMIT),
-        scope="modes of S, any W(0), S >= 0",
+        proof=(REDUCTION, MODE, LIMIT, KEPT),
+        scope="all dimensions, any W(0), S >= 0",
         picture=picture_singular_values,
     ),
     Claim(
@@ -202,8 +170,27 @@ CLAIMS = (
         proof=(VARIANCE, COMMUTING),
         scope="trace identity in all dimensions; sign on commuting modes",
         picture=spread_picture,
+        corrected_by="invariance-pairs-approach",
         explains="d/dt E‖z‖² = -tr(W(SA+AS)Wᵀ), and SA + AS need not be positive semidefinite when A and S do not commute: "
         "shrinking one direction can rotate W towards high variance, so embeddings of different inputs first move apart.",
+    ),
+    Claim(
+        "invariance-pairs-approach",
+        "3.1",
+        "Under the invariance loss the two views of one input never move apart",
+        r"\tfrac{d}{dt}\mathrm E\|z-z^+\|^2 = -2\|WS\|_F^2 \le 0",
+        "corrects invariance-no-repulsion",
+        base=SHORT,
+        vary=ANY_START,
+        states=(NO_DECAY,),
+        rungs=("exact", "flow", "descent"),
+        residual=pair_rate,
+        mutants={"half the rate": partial(pair_rate, factor=1.0), "they move apart": partial(pair_rate, factor=-2.0)},
+        proof=(PAIRS,),
+        scope="all dimensions, any views (clean anchor, non-symmetric C)",
+        picture=pair_picture,
+        explains="What the loss measures, the distance within pairs, falls along every trajectory. The distance between "
+        "different inputs falls with it where A and S commute; elsewhere it may rise for a while.",
     ),
     Claim(
         "invariance-flow",
@@ -232,8 +219,8 @@ CLAIMS = (
         rungs=("flow", "exact", "descent", "sgd"),
         residual=solution,
         mutants={"half the rate": lambda run: solution(run, 0.5), "growth": lambda run: solution(run, -1.0)},
-        proof=(MODE,),
-        scope="modes of S, any W(0), S >= 0",
+        proof=(GRADIENT, REDUCTION, MODE),
+        scope="all dimensions, any W(0), S >= 0",
         picture=solution_picture,
     ),
     Claim(
@@ -249,8 +236,8 @@ CLAIMS = (
         residual=singular,
         slack=late,
         mutants={"half of it stays": lambda run: singular(run) - 0.5},
-        proof=(MODE, LIMIT),
-        scope="modes of S; S positive definite",
+        proof=(REDUCTION, MODE, LIMIT),
+        scope="all dimensions, S positive definite",
         corrected_by="invariance-kernel",
         picture=picture_singular_values,
         explains="S is only positive semidefinite. On its kernel (directions no augmentation moves) nothing decays.",
