@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from full_models.losses import cross_entropy, invariance
-from full_models.methods.joint import two
 from full_models.methods.method import Method, MethodError
 from full_models.parallel import whole_batch
 
@@ -26,7 +25,7 @@ class Supervised(Method):
         self.head = head
 
     def loss(self, *views: Tensor, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
-        x, x_plus = two(views)
+        x, x_plus = self.check(views)
         if labels is None:
             raise MethodError("supervised needs labels: give labels=(N,) class numbers, or data that has them")
         both = self.head(torch.cat([self.encoder(x), self.encoder(x_plus)]))
@@ -42,5 +41,5 @@ class Untrained(Method):
         super().__init__(encoder.requires_grad_(False))
 
     def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        x, x_plus = two(views)
+        x, x_plus = self.check(views)
         return whole_batch(invariance, self.encoder(x), self.encoder(x_plus))

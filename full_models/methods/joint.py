@@ -40,7 +40,7 @@ class JointEmbedding(Projected):
         self.criterion = criterion
 
     def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        z, z_plus = (self.branch(x) for x in two(views))
+        z, z_plus = (self.branch(x) for x in self.check(views))
         return whole_batch(self.criterion, z, z_plus, generator=generator)
 
 
@@ -55,14 +55,6 @@ class LeadingPart(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         return h[..., : self.d]
-
-
-def two(views: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """The two views; raises MethodError unless there are two of one shape."""
-    if len(views) != 2 or views[0].shape != views[1].shape:
-        shapes = " and ".join(str(tuple(x.shape)) for x in views)
-        raise MethodError(f"got views of shapes {shapes or 'none'}: give two views of one shape (N, c, h, w)")
-    return views[0], views[1]
 
 
 def of_embeddings(loss: Callable[..., Tensor], **keywords: Any) -> Criterion:

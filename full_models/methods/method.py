@@ -18,6 +18,11 @@ import torch
 from torch import Tensor, nn
 
 Kind = Literal["pair", "image", "frames"]
+FED: dict[Kind, tuple[int, int, str]] = {  # what the loss of a kind is fed: how many tensors of how many axes
+    "pair": (2, 4, "two views of one shape (N, c, h, w)"),
+    "image": (1, 4, "one batch of images (N, c, h, w)"),
+    "frames": (1, 5, "one batch of clips (N, T, c, h, w)"),
+}
 
 
 class MethodError(ValueError):
@@ -33,7 +38,7 @@ class Method(nn.Module):
     there while a schedule lowers the others.
     """
 
-    kind: ClassVar[Kind] = "pair"
+    kind: Kind = "pair"
     needs_labels: ClassVar[bool] = False
     trains: ClassVar[bool] = True
 
@@ -48,6 +53,14 @@ class Method(nn.Module):
     def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
         """The loss (), differentiable; every draw (masks, directions) comes from the generator."""
         raise NotImplementedError
+
+    def check(self, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The views; raises MethodError unless they are as many, and of the shape, as the kind says."""
+        count, axes, wanted = FED[self.kind]
+        if len(views) != count or any(x.ndim != axes or x.shape != views[0].shape for x in views):
+            shapes = " and ".join(str(tuple(x.shape)) for x in views)
+            raise MethodError(f"got views of shape {shapes or 'none'}: give {wanted}")
+        return views
 
     def forward(self, *views: Tensor, **keywords: Any) -> Tensor:
         return self.loss(*views, **keywords)

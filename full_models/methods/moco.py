@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from full_models.losses import queue_info_nce
-from full_models.methods.joint import Projected, two
+from full_models.methods.joint import Projected
 from full_models.methods.queue import KeyQueue
 from full_models.methods.target import MovingAverage, stop_gradient
 from full_models.parallel import gather, whole_batch
@@ -27,7 +27,7 @@ class MomentumContrast(Projected):
         self.tau = tau
 
     def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        x, x_plus = two(views)
+        x, x_plus = self.check(views)
         q = self.branch(x)
         k = stop_gradient(self.target(x_plus))
         # The queue is copied: enqueueing below must not reach into what the backward pass has saved.

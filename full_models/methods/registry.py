@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from full_models import networks
-from full_models.methods import pairs
+from full_models.methods import masked, pairs
 from full_models.methods.method import Kind, Method, MethodError
 from full_models.methods.parts import Parts
 from full_models.methods.projector import Head
@@ -68,6 +68,9 @@ METHODS: dict[str, MethodSpec] = {
     "optimal-predictor": MethodSpec(pairs.optimal_predictor, "pair", None, "the least-squares predictor of each batch", "Chen & He 2021, arXiv:2011.10566"),
     "directpred": MethodSpec(pairs.directpred, "pair", False, "predictor from the eigenvalues of F = E[z zᵀ]", "Tian et al. 2021, arXiv:2102.06810"),
     "directset": MethodSpec(pairs.directset, "pair", False, "predictor F^alpha + eps I; alpha = 1 is DirectCopy", "Wang et al. 2021, arXiv:2110.04947"),
+    "i-jepa": MethodSpec(masked.ijepa, "image", False, "masked patches predicted in latent space", "Assran et al. 2023, arXiv:2301.08243", None, encoder="vit-micro"),
+    "v-jepa": MethodSpec(masked.vjepa, "frames", False, "masked patches of clips predicted in latent space", "Bardes et al. 2024, arXiv:2404.08471", None, encoder="vit-micro"),
+    "mae": MethodSpec(masked.mae, "image", None, "masked patches predicted in pixels", "He et al. 2022, arXiv:2111.06377", None, encoder="vit-micro"),
     "supervised": MethodSpec(pairs.supervised, "pair", False, "cross-entropy on labels, same encoder", "baseline", None),
     "random": MethodSpec(pairs.untrained, "pair", None, "the untrained encoder", "baseline", None),
     "invariance": MethodSpec(pairs.invariance, "pair", True, "the invariance loss alone", "ablation"),

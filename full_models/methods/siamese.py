@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from full_models.methods.analytic import AnalyticPredictor
-from full_models.methods.joint import Projected, two
+from full_models.methods.joint import Projected
 from full_models.methods.method import MethodError
 from full_models.methods.predictor import LinearPredictor
 from full_models.methods.target import MovingAverage, stop_gradient
@@ -48,7 +48,7 @@ class LatentPrediction(Projected):
         self.weight = weight
 
     def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        views = two(views)
+        views = self.check(views)
         z, z_plus = (self.branch(x) for x in views)
         targets = (z, z_plus) if self.target is None else tuple(self.target(x) for x in views)
         t, t_plus = (stop_gradient(target, self.stop) for target in targets)

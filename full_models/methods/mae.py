@@ -1,0 +1,40 @@
+"""Masked autoencoder: pixels of hidden patches from an encoding of the few patches seen (He et al. 2022)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from full_models.losses import mae
+from full_models.methods.method import Method
+from full_models.methods.token_predictor import TokenPredictor
+from full_models.networks.vit import ViT, select
+from full_models.parallel import whole_batch
+from full_models.views.masks import random_masks
+
+
+class MaskedAutoencoder(Method):
+    """Mean over images of the mean squared error over their hidden patches; the patches seen cost nothing.
+
+    ratio: share of patches hidden. unit_patches: each target patch is standardised.
+    """
+
+    kind = "image"
+    encoder: ViT
+
+    def __init__(self, encoder: ViT, decoder: TokenPredictor, ratio: float, unit_patches: bool) -> None:
+        super().__init__(encoder)
+        self.decoder = decoder
+        self.ratio = ratio
+        self.unit_patches = unit_patches
+
+    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
+        (x,) = self.check(views)
+        patches = self.encoder.patches(x)
+        masks = random_masks(len(x), self.encoder.grid, generator, ratio=self.ratio)
+        drawn = self.decoder(self.encoder.tokens(x, masks.keep), masks.keep, masks.hidden)
+        return whole_batch(self._error, drawn, select(patches, masks.hidden))
+
+    def _error(self, drawn: Tensor, pixels: Tensor) -> Tensor:
+        everywhere = torch.ones_like(pixels[..., 0])  # only hidden patches are here
+        return mae(drawn, pixels, mask=everywhere, unit_patches=self.unit_patches).mean()
