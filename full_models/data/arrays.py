@@ -47,11 +47,9 @@ def load_npz(path: Path, split: Split, sha256: str | None = None) -> ImageSet:
             prefix = "test_" if split == "test" and "test_images" in keys else ""
             labels = data[f"{prefix}labels"] if f"{prefix}labels" in keys else None
             whole = ImageSet(_images(path, data[f"{prefix}images"]), _labels(path, labels), path.stem)
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as an .npz ({error}): save it with np.savez") from None
-    except ValueError as error:
-        if isinstance(error, DataError):
-            raise
+    except DataError:
+        raise
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as an .npz ({error}): save plain arrays with np.savez") from None
     if whole.labels is not None and len(whole.labels) != len(whole):
         raise DataError(f"{path} has {len(whole)} images with {len(whole.labels)} labels: save one label an image")

@@ -80,9 +80,9 @@ def _decode(file: Path | bytes, name: str, size: int | None) -> np.ndarray:
             if size is not None:
                 upright = ImageOps.fit(upright, (size, size), Image.Resampling.BICUBIC)
             return np.asarray(upright)
+    except DataError:
+        raise
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{name} is no readable image ({error}): remove or replace it") from None
 
 
