@@ -19,8 +19,8 @@ class Crop:
     a uniform place inside the image, brought back to h x w.
 
     (a, u) is redrawn until the box fits, as in torchvision, here as the first of TRIES draws that does; if none does, the
-    first one clipped (for least = 0.2 on a square, probability 10⁻⁸). Corners are real numbers, torchvision's are whole.
-    A box is never larger than the image, so bilinear interpolation enlarges and needs no antialiasing.
+    first one shrunk until it fits (for least = 0.2 on a square, probability 10⁻⁸). Corners are real numbers, torchvision's
+    are whole. A box is never larger than the image, so bilinear interpolation enlarges and needs no antialiasing.
     """
 
     least: float = 0.2
@@ -33,9 +33,9 @@ class Crop:
         ratio = self.aspect ** uniform((n, TRIES), -1.0, 1.0, generator, x)
         height, width = (area * w / (h * ratio)).sqrt(), (area * ratio * h / w).sqrt()
         first = ((height <= 1) & (width <= 1)).int().argmax(1, keepdim=True)
-        height, width = (side.gather(1, first).clamp_max(1) for side in (height, width))
-        corner = uniform((n, 2), 0.0, 1.0, generator, x) * (1 - torch.cat([height, width], 1))
-        return torch.cat([corner, height, width], 1)
+        size = torch.cat([height.gather(1, first), width.gather(1, first)], 1)
+        size = size / size.amax(1, keepdim=True).clamp_min(1)
+        return torch.cat([uniform((n, 2), 0.0, 1.0, generator, x) * (1 - size), size], 1)
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return crop(x, self.boxes(x, generator))
@@ -46,7 +46,7 @@ def crop(x: Tensor, boxes: Tensor) -> Tensor:
 
     Each image is treated by itself. The box (0, 0, 1, 1) gives the image back, up to rounding of the coordinates.
     """
-    corner, size = boxes[:, :2], boxes[:, 2:]
+    corner, size = boxes.to(x).split(2, dim=1)
     theta = x.new_zeros(len(x), 2, 3)  # of torch's affine_grid: x before y, the image is [-1, 1]²
     theta[:, [0, 1], [0, 1]] = size.flip(-1)
     theta[:, :, 2] = (2 * corner + size - 1).flip(-1)
