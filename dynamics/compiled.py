@@ -1,0 +1,136 @@
+"""From a field, written once as a Python function of scalars, to machine code: built on first use, then kept on disk.
+
+The text of its kernels (`dynamics.kernel_source`) is executed beside the field's own function and compiled by numba.
+The file it is kept under is named after a fingerprint of that text, of the field's code and of all that the field
+reads, so that a changed field never meets old machine code. Where nothing can be written, it is compiled in each run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit
+from numba.core.errors import NumbaError
+
+from dynamics import kernel_source, lanes
+from dynamics.setting import SettingError
+
+Function = Callable[..., Any]
+OPTIONS: Any = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
+
+
+class FieldError(SettingError):
+    """A field, its events or its Jacobian cannot be used as they are; the message ends with the remedy."""
+
+
+class _NoFingerprint(Exception):
+    pass
+
+
+@cache
+def driver() -> Any:
+    """The compiled `lanes.drive`, one for all fields."""
+    return _jit(lanes.drive, lanes.DRIVE, True, nogil=True, error_model="numpy")
+
+
+@cache
+def kernels(
+    kind: str, field: Function, n: int, m: int, events: Function | None, e: int, jacobian: Function | str
+) -> tuple[Any, Any]:
+    """advance and begin of one method ("explicit" or "stiff") for one field of n states and m parameters.
+
+    jacobian: the field's own, or "complex" or "differences". Raises FieldError where numba cannot compile the field.
+    """
+    how = jacobian if isinstance(jacobian, str) else "analytic"
+    text = kernel_source.text(kind, n, m, e, how)
+    # numba imports the module of that name when it reads machine code back, so it must be one that exists
+    space: dict[str, Any] = {"field": field, "events": events, "jacobian": jacobian, "__name__": __name__}
+    path = _kept(text, [f for f in (field, events, jacobian) if callable(f)])
+    try:
+        exec(compile(text, str(path or "<kernels>"), "exec"), space)
+        keep = path is not None
+        return (
+            _jit(space["advance"], lanes.ADVANCE, keep, **OPTIONS),
+            _jit(space["begin"], lanes.BEGIN, keep, **OPTIONS),
+        )
+    except NumbaError as error:
+        first = str(error).strip().splitlines()[-1]
+        raise FieldError(
+            f"numba cannot compile {getattr(field, '__name__', field)!r} ({first.strip()}): write it as arithmetic on "
+            "scalars, with math or numpy functions, returning a tuple"
+        ) from error
+
+
+def _jit(function: Function, signature: Any, keep: bool, **options: Any) -> Any:
+    """Compile for one signature and no other; kept on disk if asked for and possible."""
+    try:
+        out = njit(signature, cache=keep, **options)(function)
+    except NumbaError:
+        raise
+    except Exception:  # no folder that numba may write to, or a damaged file: costs a compilation, never the run
+        if not keep:
+            raise
+        out = njit(signature, **options)(function)
+    out.disable_compile()
+    return out
+
+
+def _kept(text: str, functions: list[Function]) -> Path | None:
+    """The file that holds the text, written if it is new; None where it cannot be kept."""
+    try:
+        prints = [text, numba.__version__, str(sorted(OPTIONS)), *(fingerprint(f) for f in functions)]
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(home) / "noncollapse" / "kernels"
+        path = folder / f"{hashlib.sha256(chr(10).join(prints).encode()).hexdigest()[:24]}.py"
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=folder)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(path)  # whole or not at all, also when several processes start together
+        return path
+    except (_NoFingerprint, OSError, RuntimeError):  # RuntimeError: no home folder
+        return None
+
+
+def fingerprint(function: Function, seen: tuple[Any, ...] = ()) -> str:
+    """What a function's machine code depends on: its code, defaults, closure, and the globals it names, recursively."""
+    function = getattr(function, "py_func", function)
+    if function in seen:
+        return function.__name__
+    if not isinstance(function, FunctionType):
+        raise _NoFingerprint
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    used = [(name, function.__globals__[name]) for name in _names(function.__code__) if name in function.__globals__]
+    values = [*cells, *(function.__defaults__ or ()), *(value for _, value in used)]
+    inside = [_value(value, (*seen, function)) for value in values]
+    return "\n".join([_code(function.__code__), *(name for name, _ in used), *inside])
+
+
+def _names(code: CodeType) -> list[str]:
+    inner = [name for c in code.co_consts if isinstance(c, CodeType) for name in _names(c)]
+    return sorted({*code.co_names, *inner})
+
+
+def _code(code: CodeType) -> str:
+    constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return "\n".join([code.co_code.hex(), *constants, *code.co_names, *code.co_varnames])
+
+
+def _value(value: Any, seen: tuple[Any, ...]) -> str:
+    if isinstance(value, ModuleType):
+        return value.__name__
+    if isinstance(value, int | float | complex | str | tuple | None | np.generic):
+        return repr(value)
+    if isinstance(value, BuiltinFunctionType | np.ufunc):
+        return value.__name__
+    return fingerprint(value, seen)

@@ -1,0 +1,267 @@
+"""Many small initial value problems at once: one field, thousands to millions of members, compiled. Integrated.
+
+    y' = field(y_1, ..., y_n, q_1, ..., q_m),  n <= 6 or so: the states of one mode and its parameters
+
+Every member keeps its own step, error control and clock, so the result of one never depends on who stands beside it.
+DOP853 where explicit steps do; RODAS with the Jacobian for a member whose step stability, not accuracy, limits. The
+field is a readable function of scalars, such as `modes.field`; a new one gets the same speed as it is.
+`dynamics.solver` is for one large system, or for fields of arrays.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dynamics import lanes
+from dynamics.compiled import FieldError, Function, driver, kernels
+from dynamics.run import Array
+
+RTOL = 1e-8
+ATOL = 1e-30  # a mode may decay by thirty orders before its relative digits stop counting
+BLOCK = 16384  # members gathered at a time: their columns fit the second-level cache
+MAX_TRIES = 100_000  # steps tried by one member; a mild member takes tens
+AGREE = 1e-4  # the complex-step Jacobian against central differences at the first member, relative to its largest entry
+
+STATUS = (
+    "reached its end",
+    "stopped at a terminal event",
+    "left the finite numbers: check its start, or stop it by an event before it blows up",
+    "needed a step below rounding, as just before a blow-up: stop it by an event, or shorten t_end",
+    "tried more steps than max_tries: raise it, loosen rtol, or shorten t_end",
+)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What became of each member; arrays lead with the members' shape, that of all columns broadcast together.
+
+    y (*shape, n) state at t (*shape): the end asked for, or where the member stopped. at (T, *shape, n): states at the
+    times asked for, NaN beyond where a member stopped. event_times (*shape, E): the first zero of each event, NaN:
+    never. status (*shape), an index into STATUS; stiff: finished by RODAS; steps accepted and tries, by both methods.
+    """
+
+    y: Array
+    t: Array
+    at: Array
+    event_times: Array
+    status: NDArray[Any]
+    stiff: NDArray[Any]
+    steps: NDArray[Any]
+    tries: NDArray[Any]
+
+    @property
+    def ok(self) -> NDArray[Any]:
+        """True where a member reached its end or a terminal event."""
+        return self.status <= lanes.STOPPED
+
+    def failures(self) -> list[str]:
+        """A sentence a way of failing: how many members, the first of them, the remedy. Empty if all is well."""
+        out = []
+        for code in range(lanes.STOPPED + 1, len(STATUS)):
+            where = np.argwhere(self.status == code)
+            if len(where):
+                first = tuple(int(i) for i in where[0])
+                out.append(f"{len(where)} of {self.status.size} members (first: {first}) {STATUS[code]}")
+        return out
+
+
+def integrate_many(
+    field: Function,
+    y0: Sequence[ArrayLike] | Array,
+    parameters: Sequence[ArrayLike] | Array = (),
+    t_end: ArrayLike | None = None,
+    *,
+    times: ArrayLike | None = None,
+    events: Function | None = None,
+    stop: Sequence[bool] | None = None,
+    jacobian: Function | None = None,
+    rtol: float = RTOL,
+    atol: float = ATOL,
+    method: str = "auto",
+    threads: int = 1,
+    max_tries: int = MAX_TRIES,
+    progress: Callable[[int], Any] | None = None,
+) -> Ensemble:
+    """Integrate every member from t = 0 to t_end, or through `times` (T,), increasing, to the last of them.
+
+    y0 and parameters: n and m columns, one for each argument of `field`, each a scalar or an array; all are broadcast
+    together and with t_end. field(*y, *q) returns the n velocities; it does not see t (make t a state with t' = 1).
+    events(*y, *q) returns a tuple of E numbers, whose first sign changes are found by root finding within the step;
+    stop (E,) says which of them end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the stiff method; without it
+    complex steps are taken, or differences where the field is not analytic. method: "auto", "explicit" or "stiff".
+    progress is called with the number of members done.
+
+    Each member's local error is held below rtol max(|y|, |y_new|) + atol, root mean square over its n states. Failures
+    are said member by member in `status`, never raised. Raises FieldError, a ValueError, for bad input.
+    """
+    columns, n = [*y0], len(y0)
+    values = [np.asarray(c, dtype=float) for c in (*columns, *parameters)]
+    grid = np.empty(0) if times is None else np.ascontiguousarray(times, dtype=float)
+    ends = _ends(t_end, times, grid)
+    shape = _shape([*values, ends])
+    _check(rtol, atol, method, threads, max_tries)
+    first = [float(np.ravel(v)[0]) if v.size else 0.0 for v in values]
+    _answers(field, first, n, "field", f"{n} states and {len(values) - n} parameters")
+    e = 0 if events is None else _answers(events, first, None, "events", "the states and parameters of the field")
+    halt = np.zeros(e, bool) if stop is None else np.array(stop, dtype=bool)
+    if len(halt) != e:
+        raise FieldError(f"stop names {len(halt)} events, but there are {e}: give one truth value an event")
+    work = _Work(field, n, len(values) - n, events, e, jacobian or _how(field, first, n), method,
+                 np.array([atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT]), grid, halt)  # fmt: skip
+    size = int(np.prod(shape))
+    out = Ensemble(
+        np.empty((size, n)), np.zeros(size), np.full((len(grid), size, n), np.nan), np.full((size, e), np.nan),
+        np.zeros(size, np.int8), np.zeros(size, bool), np.zeros(size, np.int32), np.zeros(size, np.int32),
+    )  # fmt: skip
+    spans = [(low, min(low + BLOCK, size)) for low in range(0, size, BLOCK)]
+    if size:
+        work.prepare()
+    with ThreadPoolExecutor(threads) as pool:
+        for low, high in pool.map(lambda span: work.block(out, values, ends, shape, *span), spans):
+            if progress:
+                progress(high - low)
+    return Ensemble(
+        out.y.reshape(*shape, n), out.t.reshape(shape), out.at.reshape(len(grid), *shape, n),
+        out.event_times.reshape(*shape, e), *(x.reshape(shape) for x in (out.status, out.stiff, out.steps, out.tries)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all blocks of members share."""
+
+    field: Function
+    n: int
+    m: int
+    events: Function | None
+    e: int
+    jacobian: Function | str
+    method: str
+    limits: Array  # atol, rtol, most tries, and the count at which a member is stiff
+    grid: Array
+    stop: NDArray[Any]
+
+    def kernels(self, kind: str) -> tuple[Any, Any]:
+        jacobian = self.jacobian if kind == "stiff" else "complex"  # unused: one explicit kernel serves all
+        try:
+            return kernels(kind, self.field, self.n, self.m, self.events, self.e, jacobian)
+        except FieldError:
+            if jacobian != "complex" or kind == "explicit":
+                raise
+            return kernels(kind, self.field, self.n, self.m, self.events, self.e, "differences")
+
+    def prepare(self) -> None:
+        """Compile before the threads start, so that they do not compile the same thing twice."""
+        driver()
+        self.kernels("stiff" if self.method == "stiff" else "explicit")
+
+    def block(
+        self, out: Ensemble, values: list[Array], ends: Array, shape: tuple[int, ...], low: int, high: int
+    ) -> tuple[int, int]:
+        """Integrate members low to high into out; returns the two."""
+        part = slice(low, high)
+        for j in range(self.n):
+            out.y[part, j] = _part(values[j], shape, part)
+        q = np.empty((high - low, self.m))
+        for j in range(self.m):
+            q[:, j] = _part(values[self.n + j], shape, part)
+        end = np.empty(high - low)
+        end[:] = _part(ends, shape, part)
+        at = np.full((len(self.grid), high - low, self.n), np.nan)
+        at[self.grid == 0.0] = out.y[part]
+        todo = np.arange(high - low)
+        for kind in ("stiff",) if self.method == "stiff" else ("explicit", "stiff"):
+            driver()(
+                *self.kernels(kind), todo, out.y[part], out.t[part], q, end, self.grid, at, self.stop,
+                out.event_times[part], out.status[part], out.steps[part], out.tries[part], self.limits,
+            )  # fmt: skip
+            todo = np.flatnonzero(out.status[part] == lanes.STIFFENED)
+            if not len(todo):
+                break
+            out.stiff[low + todo] = True
+        if self.method == "stiff":
+            out.stiff[part] = True
+        out.at[:, part] = at
+        return low, high
+
+
+def _part(column: Array, shape: tuple[int, ...], part: slice) -> Any:
+    """Members `part` of a column, of all members in order; a scalar stays one, and no column is copied whole."""
+    if column.ndim == 0:
+        return float(column)
+    return column.reshape(-1)[part] if column.shape == shape else np.broadcast_to(column, shape).flat[part]
+
+
+def _ends(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Array:
+    if (t_end is None) == (times is None):
+        raise FieldError("give either t_end or times, not both or neither")
+    if times is None:
+        ends = np.asarray(t_end, dtype=float)
+        if not (np.isfinite(ends) & (ends >= 0)).all():
+            raise FieldError("t_end must be finite and not negative: to go backwards, negate the field")
+        return ends
+    if grid.ndim != 1 or not len(grid) or not np.isfinite(grid).all() or grid[0] < 0 or (np.diff(grid) <= 0).any():
+        raise FieldError("times must be a finite, increasing (T,) array from 0 or later: sort it and drop repeats")
+    return grid[-1]
+
+
+def _shape(values: Sequence[Array]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*(v.shape for v in values))
+    except ValueError:
+        shapes = ", ".join(str(v.shape) for v in values)
+        raise FieldError(
+            f"columns of shapes {shapes} do not broadcast together: give scalars or equal shapes"
+        ) from None
+
+
+def _check(rtol: float, atol: float, method: str, threads: int, max_tries: int) -> None:
+    if not 1e-14 <= rtol < 1 or not 0 < atol < np.inf:
+        raise FieldError(f"rtol = {rtol:g}, atol = {atol:g}: give 1e-14 <= rtol < 1 and a finite atol > 0")
+    if method not in ("auto", "explicit", "stiff"):
+        raise FieldError(f"method {method!r} is unknown: choose auto, explicit or stiff")
+    if threads < 1 or max_tries < 1:
+        raise FieldError(f"threads = {threads}, max_tries = {max_tries}: give at least 1 of each")
+
+
+def _answers(function: Function, first: Sequence[float], size: int | None, name: str, takes: str) -> int:
+    """How many numbers the function returns for the first member's columns; FieldError if that is not `size`."""
+    try:
+        inspect.signature(function).bind(*first)
+    except TypeError:
+        raise FieldError(f"{name} cannot be called with {len(first)} numbers: it must take {takes}, in order") from None
+    try:
+        answer = function(*first)
+        count = len(answer)
+    except TypeError:
+        raise FieldError(f"{name} must return a tuple of numbers: end its return with a comma if it is one") from None
+    except ArithmeticError:
+        return size or 1  # Python raises where compiled code says inf: the members will tell
+    if size is not None and count != size:
+        raise FieldError(f"{name} returns {count} numbers for {size} states: return one velocity a state")
+    return count
+
+
+def _how(field: Function, first: Sequence[float], n: int) -> str:
+    """ "complex" where complex steps give the field's Jacobian at the first member, "differences" where they do not
+    (abs, max, comparisons: no analytic function)."""
+    step, scale = 2.0**-200, max(1e-8, *(abs(x) for x in first[:n]))
+    try:
+        for j in range(n):
+            at = [complex(x, step if i == j else 0.0) for i, x in enumerate(first[:n])]
+            exact = np.array([complex(v).imag / step for v in field(*at, *first[n:])])
+            d = 1e-5 * scale
+            up, down = ([x + sign * d * (i == j) for i, x in enumerate(first)] for sign in (1, -1))
+            near = (np.array(field(*up)) - np.array(field(*down))) / (2 * d)
+            if not np.abs(exact - near).max() <= AGREE * max(1.0, np.abs(near).max()):
+                return "differences"
+    except (TypeError, ValueError, ArithmeticError):
+        return "differences"
+    return "complex"
