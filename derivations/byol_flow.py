@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sympy as sp
-
-from derivations.algebra import T, directional, matrix, tr
 from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_common import GRAD_W, LOSS, PREDICTORS, A, C, G, P, V, W, difference_step, dP, moments_of
+from derivations.byol_common import PREDICTORS, moments_of
+from derivations.byol_proofs import GRAD_P, GRAD_W, OPTIMAL, ORIGIN
 from derivations.claim import Claim, Picture
 from derivations.common import (
     NOTE,
@@ -18,7 +16,6 @@ from derivations.common import (
     picture_singular_values,
     relative,
 )
-from derivations.proof import Step
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
 
@@ -71,44 +68,6 @@ def origin_rests(run: Run) -> Array:
     return (norm(run["dW"]) + norm(run["dV"]) + norm(rest))[:, :1]
 
 
-GRAD_P = difference_step(
-    r"dJ[P; E] = -\langle (\bar W C^\top - PWA)W^\top, E\rangle",
-    tr(directional(LOSS, {P: dP})),
-    -tr(T(G * T(W)) * dP),
-    -tr(T(G * W) * dP),
-)
-M = matrix("M", symmetric=True)  # W A Wᵀ
-
-
-def _complete_square(sign: int) -> sp.Expr:
-    """J(P* + E) - J(P*) = ½ tr(E W A Wᵀ Eᵀ): zero cross term, because P* W A Wᵀ = V Cᵀ Wᵀ."""
-    N, E = matrix("N"), matrix("E")  # N = V Cᵀ Wᵀ = P* M
-    Ps = matrix("Z")
-    gain = tr(((Ps + E) * M * T(Ps + E) - Ps * M * T(Ps)) / 2 - E * T(N))
-    at_optimum = gain.subs({})  # N = Z M is inserted below, letter by letter
-    cross = tr(E * T(N)) - tr(E * M * T(Ps))
-    return sp.expand(at_optimum + cross - sign * tr(E * M * T(E)) / 2)
-
-
-OPTIMAL = Step(
-    r"J(P^*+E) - J(P^*) = \tfrac12\mathrm{tr}(E\,WAW^\top E^\top) \ge 0 \text{ where } P^*WAW^\top = \bar WC^\top W^\top",
-    lambda: _complete_square(1),
-    lambda: _complete_square(-1),
-)
-
-
-def _origin(which: int) -> sp.Expr:
-    """G and PᵀG vanish when every word has a W or V in it: substitute 0."""
-    zero = {W: 0, V: 0, T(W): 0, T(V): 0}
-    out = sp.expand((T(P) * G) + (G * T(W)))
-    return out.subs(zero) if which else sp.expand(T(P) * (V * T(C) - P * W * A + P)).subs(zero)
-
-
-ORIGIN = Step(
-    r"W = \bar W = 0 \Rightarrow P^\top G = 0,\ G W^\top = 0,\ \beta(W - \bar W) = 0",
-    lambda: _origin(1),
-    lambda: _origin(0),
-)
 CLAIMS = (
     Claim(
         "byol-flow-W",
@@ -167,8 +126,8 @@ CLAIMS = (
         rungs=("flow", "descent"),
         residual=optimum,
         mutants={"C not transposed": lambda r: optimum(r, False), "twice as large": lambda r: optimum(r, factor=2.0)},
-        proof=(OPTIMAL,),
-        scope="all dimensions, W A Wᵀ invertible",
+        proof=OPTIMAL,
+        scope="all dimensions, any A, C and target; W A Wᵀ invertible",
     ),
     Claim(
         "byol-stationary-condition",
@@ -215,7 +174,7 @@ CLAIMS = (
             "P decays at rate 1 + eta": lambda r: norm(r["dP"] + (1 + r.setting.training.eta) * r["P"])[:, :1],
         },
         proof=(ORIGIN,),
-        scope="all dimensions",
+        scope="all dimensions, any moments, any P, copied or averaged target",
         picture=lambda run: Picture("singular values of P", singular_values(run["P"])),
     ),
 )

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import sympy as sp
 
 from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_common import (
-    GRAD_W,
-    LONG,
-    MODE_P,
-    MODE_W,
-    PREDICTORS,
-    SAME_TARGET,
-    STRONG,
-    a,
-    c,
-    moments_of,
-    p,
-    w,
-)
+from derivations.byol_common import LONG, PREDICTORS, SAME_TARGET, STRONG, moments_of
+from derivations.byol_mode_proofs import APPROACH, BALANCE, EIGENVALUE, PARABOLA_SPEED, REDUCTION
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
     COMMUTE,
@@ -32,7 +19,6 @@ from derivations.common import (
     picture_singular_values,
     relative,
 )
-from derivations.proof import Step
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
@@ -81,13 +67,6 @@ def gram_picture(run: Run) -> Picture:
     return Picture("eigenvalues of WᵀW", sigma, np.broadcast_to(limit, sigma.shape[1:]))
 
 
-def stationary_product(run: Run, factor: float = 1.0) -> Array:
-    """Pᵀ(P W A - factor V Cᵀ) at T: 0 (factor 1) is what every stationary point of the W flow satisfies."""
-    A, _, C = moments_of(run)
-    gap = run["P"] @ run["W"] @ A - factor * run["V"] @ C.T
-    return relative((run["P"].mT @ gap)[:, -1:], run["P"] @ run["W"] @ A, run["V"] @ C.T, run["W"])
-
-
 def rank_loss(run: Run) -> Array:
     """1 - σ_d(W(T)) / σ_d(W(3T/4)): 0 where the smallest of d singular values settles, 1 where it vanishes or W has
     fewer than d of them."""
@@ -116,26 +95,7 @@ def unsettled(run: Run) -> Array:
     return (run.t[-1] * speed / size)[:, None]
 
 
-SETTLES = (
-    Step(
-        r"\text{on } w^2 = p^2:\ \dot w w - \dot p p = 0, \text{ so the parabola is invariant}",
-        lambda: sp.expand(w * MODE_W - p * MODE_P),
-        lambda: sp.expand(w * MODE_W + p * MODE_P),
-    ),
-    Step(
-        r"\dot p = p^2(c - ap) \text{ vanishes for } p > 0 \text{ only at } p = c/a, \text{ where } \partial\dot p/\partial p = -c^2/a < 0",
-        lambda: (
-            sp.solve(p**2 * (c - a * p), p) == [c / a]
-            and sp.simplify(sp.diff(p**2 * (c - a * p), p).subs(p, c / a) + c**2 / a) == 0
-        ),
-        lambda: sp.simplify(sp.diff(p**2 * (c - a * p), p).subs(p, c / a) - c**2 / a) == 0,
-    ),
-    Step(
-        r"w^2 = (c/a)^2 \text{ is the eigenvalue of } C^\top A^{-1}CA^{-1} \text{ on the mode}",
-        lambda: sp.simplify((c / a) ** 2 - c * (1 / a) * c * (1 / a)),
-        lambda: sp.simplify((c / a) ** 2 - c / a),
-    ),
-)
+SETTLES = (REDUCTION, BALANCE, PARABOLA_SPEED, APPROACH)
 
 
 def kept_beside(reference: str, other: str):
@@ -149,11 +109,13 @@ def kept_beside(reference: str, other: str):
 
 
 NEEDS_FIXED = (PARABOLA, COMMUTE, EQUAL_RATES, SAME_TARGET, SQUARE)
-WIDE = {
+WIDE = {  # scales of the start begin at 1: small ones hide the offset of the balance that they leave
     **STRONG,
     **ROTATIONS,
     **STARTS,
     **PREDICTORS,
+    "network.w0": (1.0, 0.5, 1.2, 0.2),
+    "network.p0": (0.5, 1.0, 0.2, 1.2),
     "network.start": ("generic", "parabola"),
     "objective.target": ("online", "ema"),
 }
@@ -172,33 +134,12 @@ CLAIMS = (
         residual=gram_limit,
         slack=late,
         mutants={"CᵀA⁻¹ instead": lambda r: gram_limit(r, 1), "its cube": lambda r: gram_limit(r, 3)},
-        proof=SETTLES,
-        scope="modes, under the balanced aligned start, commuting A and C, alpha_p = 1, no decay",
+        proof=(*SETTLES, EIGENVALUE),
+        scope="modes, which the balanced aligned start and commuting A and C make exact; alpha_p = 1, k >= d",
         picture=gram_picture,
-        corrected_by="byol-stationary-product",
+        corrected_by="byol-aligned-limit",
         explains="The stationary points without decay form a whole manifold PWA = WCᵀ; which one is reached is set by the "
         "conserved WWᵀ - PᵀP/alpha_p. The note's formula is the one point with balanced, aligned start and equal rates.",
-    ),
-    Claim(
-        "byol-stationary-product",
-        "3.3",
-        "Without decay the encoder stops where Pᵀ(PWA - W̄Cᵀ) = 0, whatever WᵀW is",
-        r"P^\top(PWA - \bar WC^\top) = 0",
-        "corrects byol-fixed-point",
-        base=LONG,
-        vary=STRONG | {"seed": tuple(range(8)), "network.w0": Interval(0.2, 1.2), "training.alpha_p": (1.0, 0.5, 2.0)},
-        states=(NO_DECAY,),
-        needs=(PARABOLA, COMMUTE, SAME_TARGET),
-        rungs=("flow", "descent"),
-        residual=stationary_product,
-        slack=late,
-        mutants={
-            "half the target": lambda r: stationary_product(r, 0.5),
-            "target of opposite sign": lambda r: stationary_product(r, -1.0),
-        },
-        proof=(GRAD_W, SETTLES[0], SETTLES[1]),
-        scope="gradient in all dimensions; convergence on modes of the parabola",
-        picture=picture_singular_values,
     ),
     Claim(
         "byol-no-collapse",
@@ -215,8 +156,9 @@ CLAIMS = (
         bound=True,
         slack=late,
         mutants={"the smallest singular value vanishes": lambda r: 1 - rank_loss(r)},
-        proof=SETTLES[:2],
-        scope="modes, under the balanced aligned start, commuting A and C, no decay",
+        proof=SETTLES,
+        scope="modes, which the balanced aligned start and commuting A and C make exact",
+        corrected_by="byol-aligned-limit",
         picture=picture_singular_values,
         explains="Full rank of C is not enough: an encoder with k < d outputs has no rank d, and a start with P(0) negative "
         "beyond W(0) lies in the basin of collapse even without weight decay.",
@@ -256,8 +198,9 @@ CLAIMS = (
         bound=True,
         slack=late,
         mutants={"the largest singular value vanishes": lambda r: 1 - complete_loss(r)},
-        proof=SETTLES[:2],
-        scope="modes, under the balanced aligned start, commuting A and C, no decay",
+        proof=SETTLES,
+        scope="modes, which the balanced aligned start and commuting A and C make exact",
+        corrected_by="byol-survival",
         picture=picture_singular_values,
         explains="Weight decay beyond c²/4a, or a start in the basin of collapse, collapses the encoder with all three "
         "conditions in place.",

@@ -1,0 +1,110 @@
+"""What is true without predictor or without stop-gradient: which directions collapse, and how fast. Corrected claims."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from derivations.assumption import Assumption, Interval
+from derivations.byol_common import SAME_TARGET, moments_of
+from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
+from derivations.claim import Claim, Picture
+from derivations.common import PREDICTOR, SPECTRA, STARTS, norm, relative
+from derivations.invariance_proofs import LIMIT
+from dynamics.observe import singular_values
+from dynamics.run import Array, Run
+
+EXCHANGEABLE = Assumption(
+    "exchangeable-views",
+    "both views carry independent noise of one law: B = A, C = X is symmetric, X' = A - C",
+    {"views.anchor": (False,), "views.twist": (0.0,)},
+)
+VARY = {**SPECTRA, **STARTS, "views.angle": Interval(0.0, 1.5), "training.eta": (0.0, 0.1, 0.3)}
+
+
+def no_predictor_solution(run: Run, views: float = 1.0, decay: float = 1.0) -> Array:
+    """(W(t) - W(0) e^{-(X' + eta I) t}) / ‖W‖ (R, T, k, d)."""
+    A, _, C = moments_of(run)
+    values, vectors = np.linalg.eigh(views * (A - C) + decay * run.setting.training.eta * np.eye(len(A)))
+    kept = np.exp(-run.t[:, None] * values)
+    claimed = ((run["W"][:, :1] @ vectors) * kept[:, None, :]) @ vectors.T
+    return relative(run["W"] - claimed, run["W"][:, :1])
+
+
+def _solution_picture(run: Run) -> Picture:
+    claimed = run["W"] - no_predictor_solution(run) * norm(run["W"])[:, :1, None, None]
+    return Picture("singular values of W", singular_values(run["W"]), singular_values(claimed)[0])
+
+
+def contraction(run: Run, factor: float = 1.0) -> Array:
+    """‖W(t)‖/‖W(0)‖ - e^{-(λ + eta) t} (R, T), λ the smallest eigenvalue of X'."""
+    A, _, C = moments_of(run)
+    rate = np.linalg.eigvalsh(A - C)[0] + run.setting.training.eta
+    size = norm(run["W"])
+    return size / size[:, :1] - np.exp(-factor * rate * run.t)
+
+
+def _contraction_picture(run: Run) -> Picture:
+    share = norm(run["W"]) / norm(run["W"])[:, :1]
+    return Picture("‖W(t)‖/‖W(0)‖ and its bound", share[..., None], (share - contraction(run))[0, :, None], log=True)
+
+
+CLAIMS = (
+    Claim(
+        "byol-no-predictor-solution",
+        "3.3",
+        "Without a predictor each direction decays at its own variance under the augmentation, plus the weight decay",
+        r"P = I:\quad W(t) = W(0)\,e^{-(X'+\eta I)t},\quad X' = A - C",
+        "corrects byol-condition-predictor and tian-no-predictor",
+        base=PREDICTOR.replace(objective__predictor="none", training__lr=0.01),
+        vary=VARY,
+        states=(
+            SAME_TARGET,
+            EXCHANGEABLE,
+            Assumption("no-predictor", "P = I", {"objective.predictor": ("none",)}),
+        ),
+        rungs=("exact", "flow", "descent"),
+        residual=no_predictor_solution,
+        mutants={
+            "the noise of both views": partial(no_predictor_solution, views=2.0),
+            "growth": partial(no_predictor_solution, views=-1.0, decay=-1.0),
+        },
+        proof=NO_PREDICTOR,
+        scope="all dimensions, any W(0), X' >= 0",
+        picture=_solution_picture,
+        explains="What collapses without a predictor is what the augmentation moves. On the kernel of X' + eta I the "
+        "encoder keeps its start for ever.",
+    ),
+    Claim(
+        "byol-no-stop-gradient-bound",
+        "3.3",
+        "Without stop-gradient the encoder shrinks at least as fast as the least-moved direction",
+        r"\|W(t)\| \le \|W(0)\|\,e^{-(\lambda_{min}(X')+\eta)t},\quad X' = A - C",
+        "corrects byol-condition-stop-gradient and tian-theorem2",
+        base=PREDICTOR.replace(objective__stop_gradient=False),
+        vary={
+            **VARY,
+            "network.start": ("generic", "aligned"),
+            "network.p0": (0.7, 0.2, 1.2),
+            "training.alpha_p": (1.0, 0.5, 2.0),
+        },
+        states=(
+            EXCHANGEABLE,
+            Assumption(
+                "no-stop-gradient",
+                "the gradient flows through both branches, V = W",
+                {"objective.stop_gradient": (False,), "objective.target": ("online",)},
+            ),
+            Assumption("equal-decay", "W and P decay at one rate eta", {"training.eta_p": (None,)}),
+        ),
+        residual=contraction,
+        bound=True,
+        mutants={"five times the rate": partial(contraction, factor=5.0)},
+        proof=(CONTRACTION, LIMIT),
+        scope="all dimensions, any start, any alpha_p; collapse follows where X' + eta I is positive definite",
+        picture=_contraction_picture,
+        explains="Where X' is singular and there is no decay the bound is 1 and says nothing: P can reach the identity on "
+        "the untouched directions before W has vanished there, and then W stays.",
+    ),
+)
