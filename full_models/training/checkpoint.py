@@ -1,0 +1,36 @@
+"""Checkpoints: a file that appears whole or not at all, and holds all that the rest of a run depends on."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from full_models.training.recipe import RecipeError
+
+NAME = "checkpoint.pt"
+
+
+def write(folder: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values; a kill at any moment leaves the previous checkpoint readable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{NAME}.{os.getpid()}.part"
+    with part.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / NAME)
+
+
+def read(folder: Path, device: str) -> dict[str, Any] | None:
+    """The checkpoint's content on the device, None if there is none. Raises RecipeError if it cannot be read."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        raise RecipeError(f"{path} is not a readable checkpoint: delete it and train again") from None

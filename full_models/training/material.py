@@ -1,0 +1,84 @@
+"""What a run is fed: images as stored, resident on the device, and views made there batch by batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from full_models.data import ImageSet, as_float, load
+from full_models.methods.method import Kind
+from full_models.parallel import World
+from full_models.training.recipe import Recipe, RecipeError
+from full_models.training.streams import stream
+from full_models.views import augmentation
+from full_models.views.sequence import pan
+
+
+@dataclass(frozen=True)
+class Material:
+    """train and test on the device; augment (x, generator) -> one random view of each image."""
+
+    train: ImageSet
+    test: ImageSet
+    augment: Callable[[Tensor, torch.Generator], Tensor]
+    layout: torch.memory_format
+    frames: int
+
+    def floats(self, images: Tensor) -> Tensor:
+        """float32 in the run's memory layout."""
+        return as_float(images).contiguous(memory_format=self.layout)
+
+    def views(self, index: Tensor, kind: Kind, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """What a method of this kind is fed of the training images `index`: two views, one view, or frames.
+
+        Data that are given pairs are their own views. Frames are of the images themselves, not augmented.
+        """
+        x, partner = self.floats(self.train.images[index]), self.train.partner
+        if kind == "frames":
+            return (pan(x, self.frames, generator),)
+        if partner is not None:
+            return (x, self.floats(partner[index]))[: 1 if kind == "image" else 2]
+        if kind == "image":
+            return (self.augment(x, generator),)
+        return self.augment(torch.cat([x, x]), generator).chunk(2)  # one call: half the kernels of two
+
+
+def material(recipe: Recipe, device: str) -> Material:
+    """Load the recipe's images onto the device. Raises RecipeError, or DataError where there are none."""
+    path = None if recipe.path is None else Path(recipe.path)
+    train, test = (load(recipe.data, split, path=path) for split in ("train", "test"))
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    augment = augmentation(recipe.augmentation, train.shape, recipe.strength)
+    chosen = train.take(_chosen(recipe, train))
+    return Material(_on(chosen, device), _on(test, device), augment, layout, recipe.frames)
+
+
+def _on(images: ImageSet, device: str) -> ImageSet:
+    parts = {name: getattr(images, name) for name in ("images", "labels", "partner")}
+    return dataclasses.replace(images, **{name: part.to(device) for name, part in parts.items() if part is not None})
+
+
+def _chosen(recipe: Recipe, train: ImageSet) -> Tensor:
+    n = len(train)
+    if recipe.count is not None and recipe.count > n:
+        raise RecipeError(f"count is {recipe.count}, but {train.name} has {n} training images: give at most that")
+    used = recipe.count or n
+    if used < recipe.batch:
+        raise RecipeError(f"batch is {recipe.batch}, but only {used} training images are used: give a smaller batch")
+    return torch.randperm(n, generator=stream(recipe.seed, "order"))[:used]
+
+
+def batches(recipe: Recipe, n: int, first: int, world: World, device: str) -> Iterator[Tensor]:
+    """Endless indices (batch / processes,) of this process's images at steps first, first + 1, …; a new order an epoch."""
+    steps, share = n // recipe.batch, recipe.batch // world.size
+    epoch, within = divmod(first, steps)
+    while True:
+        order = torch.randperm(n, generator=stream(recipe.seed, "order", epoch + 1)).to(device)
+        for i in range(within, steps):
+            yield order[i * recipe.batch + world.rank * share :][:share]
+        epoch, within = epoch + 1, 0
