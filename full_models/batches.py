@@ -1,0 +1,243 @@
+"""Minibatches for ensembles of linear networks: pairs in columns, or only their second moments; blocks of many steps.
+
+    Pairs     X (S, d, n), Y (S, d, n)        columns x, x⁺: the n pairs of each of S steps
+    Moments   A (S, d, d), C (S, d, d), B     A = X Xᵀ/n, C = X Yᵀ/n, B = Y Yᵀ/n: all the gradient of a quadratic loss asks for
+
+The transforms of the objective are taken here, on what all learning rates share: a symmetrised loss sees every pair in
+both orders (2n columns; (A + B)/2 and (C + Cᵀ)/2), and the invariance loss is the predictor loss with P = I on the pair
+(x - x⁺, 0).
+
+**Gaussian pairs** come from their joint law, 2 normals a coordinate: (x, x⁺) = L g with L Lᵀ = [[A, C], [Cᵀ, B]], L
+lower triangular. **Their moments** can be drawn without the pairs. Write the normals of a batch as rows, g (n, 2d), and
+factor g = Q R. For n >= 2d the upper triangular R has independent entries, R_ii² ~ χ² with n - i + 1 degrees of freedom
+(i = 1, 2, …) and R_ij ~ N(0, 1) above (Bartlett 1933), and gᵀg = RᵀR is Wishart. So the 2d columns of L Rᵀ have exactly the
+moments of the n pairs. A and C ask for the first d rows of R alone, hence for n >= d. Sampled; the law is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynamics.images import image_pool
+from dynamics.run import Array
+from dynamics.setting import ImageViews, Setting, SettingError
+from dynamics.views import moments
+
+TEAM = 64  # replicas that share one generator on a device: a launch for 64 costs what one for 1 does
+DEVICE_STEPS = 16  # steps drawn at a time on a device; part of the stream, so it does not follow the memory at hand
+ROUNDING = 1e-14  # relative size under which an off-diagonal entry of L is the rounding of its factorisation
+
+
+class Pairs(NamedTuple):
+    """Columns x and x⁺, each (…, d, n): numpy arrays or tensors."""
+
+    X: Any
+    Y: Any
+
+
+class Moments(NamedTuple):
+    """A, C, and B where the gradient runs through the target too (else None), each (…, d, d)."""
+
+    A: Any
+    C: Any
+    B: Any
+
+
+Batch = Pairs | Moments
+
+
+class Stream(Protocol):
+    """One replica's minibatches in order; how a run is cut into `take`s does not change them."""
+
+    def take(self, steps: int) -> Batch:
+        """The next `steps` minibatches, stacked on a leading axis."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the objective asks of a batch. rows: of R, d or 2d; by_moments: whether moments are cheaper than pairs."""
+
+    d: int
+    n: int
+    invariance: bool
+    symmetrised: bool
+    through: bool
+
+    @staticmethod
+    def of(setting: Setting) -> Shape:
+        o = setting.objective
+        through = o.loss == "predictor" and not o.stop_gradient and o.target == "online"
+        return Shape(moments(setting).d, setting.training.batch, o.loss == "invariance", o.symmetrised, through)
+
+    @property
+    def rows(self) -> int:
+        return 2 * self.d if self.invariance or self.symmetrised or self.through else self.d
+
+    @property
+    def by_moments(self) -> bool:
+        """n >= rows: then the moments carry fewer numbers than the pairs, and Bartlett's factor exists."""
+        return self.n >= self.rows
+
+
+def batch_of(shape: Shape, X: Any, Y: Any, n: int | None = None) -> Batch:
+    """The Batch of columns X, Y (…, d, m), numpy or torch, after the objective's transforms; exact.
+
+    n: how many pairs the columns stand for, where that is not m. Moments if `shape.by_moments`, else Pairs.
+    """
+    n = n or X.shape[-1]
+    if not shape.by_moments:
+        if shape.invariance:
+            return Pairs(X - Y, 0 * Y)
+        if shape.symmetrised:
+            join: Callable[..., Any] = np.concatenate if isinstance(X, np.ndarray) else torch.cat
+            return Pairs(join([X, Y], -1), join([Y, X], -1))
+        return Pairs(X, Y)
+    if shape.invariance:
+        D = X - Y
+        S = D @ D.mT / n
+        return Moments(S, 0 * S, None)
+    A, C = X @ X.mT / n, X @ Y.mT / n
+    B = Y @ Y.mT / n if shape.symmetrised or shape.through else None
+    if shape.symmetrised:
+        A, C = (A + B) / 2, (C + C.mT) / 2
+        B = A if shape.through else None
+    return Moments(A, C, B)
+
+
+@dataclass(frozen=True)
+class Law:
+    """The joint Gaussian law of (x, x⁺): L (2d, 2d) lower triangular, and its three diagonals if its blocks are diagonal."""
+
+    L: Any
+    diagonals: tuple[Any, ...] | None
+
+    @staticmethod
+    def of(setting: Setting) -> Law:
+        factor = moments(setting.replace(objective__symmetrised=False)).joint_factor()
+        L = np.linalg.qr(factor.T).R.T  # L Lᵀ = the joint covariance, also where that is singular
+        d = len(L) // 2
+        blocks = L[:d, :d], L[d:, :d], L[d:, d:]
+        off = max(np.abs(b - np.diag(np.diag(b))).max() for b in blocks)
+        diagonal = off <= ROUNDING * np.abs(L).max()
+        return Law(L, tuple(np.diag(b)[:, None] for b in blocks) if diagonal else None)
+
+    def map(self, convert: Callable[[Array], Any]) -> Law:
+        """The same law in another type, or in tensors on a device."""
+        return Law(convert(self.L), self.diagonals and tuple(convert(v) for v in self.diagonals))
+
+    def columns(self, g: Any) -> tuple[Any, Any]:
+        """(X, Y) = L g for columns g (…, 2d, m) of normals or of Rᵀ."""
+        d = len(self.L) // 2
+        if self.diagonals is None:
+            return self.L[:d, :d] @ g[..., :d, :], self.L[d:] @ g
+        a, b, c = self.diagonals
+        return a * g[..., :d, :], b * g[..., :d, :] + c * g[..., d:, :]
+
+
+@dataclass
+class GaussianStream:
+    """Gaussian pairs of a Setting, or their moments where `Shape.by_moments`, from the replica's own SFC64 generators."""
+
+    setting: Setting
+    replica: int
+    dtype: Any = np.float64
+
+    def __post_init__(self) -> None:
+        self.shape, self.law = Shape.of(self.setting), Law.of(self.setting).map(lambda M: M.astype(self.dtype))
+        # Two generators: χ² is drawn by rejection, which would shift the normals by an amount that depends on the block.
+        seeds = np.random.SeedSequence([self.setting.seed, 5, self.replica]).spawn(2)
+        self.normals, self.chi = (np.random.Generator(np.random.SFC64(s)) for s in seeds)
+
+    def take(self, steps: int) -> Batch:
+        d, n, m = self.shape.d, self.shape.n, self.shape.rows
+        if not self.shape.by_moments:
+            return batch_of(self.shape, *self.law.columns(self.normals.standard_normal((steps, 2 * d, n), self.dtype)))
+        i, j = np.triu_indices(m, 1, 2 * d)
+        columns = np.zeros((steps, 2 * d, m), self.dtype)  # Rᵀ
+        columns[:, j, i] = self.normals.standard_normal((steps, len(i)), self.dtype)
+        columns[:, range(m), range(m)] = np.sqrt(2 * self.chi.standard_gamma(degrees(n, m) / 2, (steps, m)))
+        return batch_of(self.shape, *self.law.columns(columns), n=n)
+
+
+def degrees(n: int, m: int) -> Array:
+    """Degrees of freedom (m,) of the squared diagonal of R: n, n - 1, …"""
+    return n - np.arange(m, dtype=float)
+
+
+@dataclass
+class ImageStream:
+    """Two views, with replacement, of images of the Setting's pool; moments where these are cheaper."""
+
+    setting: Setting
+    replica: int
+    dtype: Any = np.float64
+
+    def __post_init__(self) -> None:
+        views = self.setting.views
+        if not isinstance(views, ImageViews):
+            raise SettingError(f"{type(views).__name__} has no images: use images views here")
+        self.shape, pool = Shape.of(self.setting), image_pool(views, self.setting.seed)
+        self.x, self.paired = pool.x.astype(self.dtype), pool.paired
+        self.rng = np.random.Generator(np.random.SFC64([self.setting.seed, 5, self.replica]))
+
+    def take(self, steps: int) -> Batch:
+        count, views, _ = self.x.shape
+        # Uniforms, not integers: their stream is the same however it is cut into blocks.
+        i, first, second = (self.rng.random((steps, self.shape.n, 3)) * (count, views, views)).astype(int).T
+        if self.paired:
+            first, second = np.zeros_like(i), np.ones_like(i)
+        X, Y = (np.ascontiguousarray(self.x[i.T, v.T].mT) for v in (first, second))
+        return batch_of(self.shape, X, Y)
+
+
+class DeviceStream:
+    """Gaussian pairs or moments of replicas r (R,) at once as tensors on a device: (steps, R, …). Sampled.
+
+    Generators are shared by teams of 64 (replica r is member r mod 64 of team r // 64) and always draw for a whole team
+    and for DEVICE_STEPS steps, so that a replica's noise depends on its number, device kind and type, and on nothing else.
+    """
+
+    def __init__(self, setting: Setting, replicas: Sequence[int], dtype: torch.dtype, device: str) -> None:
+        self.shape, self.dtype, self.device = Shape.of(setting), dtype, device
+        self.law = Law.of(setting).map(lambda M: torch.as_tensor(M.copy(), dtype=dtype, device=device))
+        teams = sorted({r // TEAM for r in replicas})
+        self.rows = torch.tensor([teams.index(r // TEAM) * TEAM + r % TEAM for r in replicas], device=device)
+        self.generators = [torch.Generator(device).manual_seed(_seed(setting.seed, t)) for t in teams]
+
+    def take(self, steps: int) -> Batch:
+        if steps != DEVICE_STEPS:
+            raise ValueError(f"a device stream is cut into {DEVICE_STEPS} steps, not {steps}")
+        d, n, m = self.shape.d, self.shape.n, self.shape.rows
+        if not self.shape.by_moments:
+            return batch_of(self.shape, *self.law.columns(self._draw(torch.randn, 2 * d, n)))
+        half = torch.as_tensor(degrees(n, m) / 2, dtype=self.dtype, device=self.device)
+        columns = self._draw(torch.randn, 2 * d, m).tril_(-1)  # Rᵀ
+        chi2 = 2 * self._draw(
+            lambda *size, generator, **_: torch._standard_gamma(half.expand(size), generator),  # pyright: ignore[reportPrivateImportUsage]
+            m,
+        )
+        columns.diagonal(dim1=-2, dim2=-1).copy_(chi2.sqrt_())
+        return batch_of(self.shape, *self.law.columns(columns), n=n)
+
+    def _draw(self, law: Callable[..., Tensor], *shape: int) -> Tensor:
+        """(steps, R, *shape)."""
+        size = (DEVICE_STEPS, TEAM, *shape)
+        teams = [law(*size, generator=g, dtype=self.dtype, device=self.device) for g in self.generators]
+        return torch.cat(teams, 1)[:, self.rows]
+
+
+def _seed(seed: int, team: int) -> int:
+    return int(np.random.SeedSequence([seed, 6, team]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def stream(setting: Setting, replica: int, dtype: Any = np.float64) -> Stream:
+    """The Setting's own minibatches for one replica. Raises SettingError where the views have no linear moments."""
+    kind = ImageStream if isinstance(setting.views, ImageViews) else GaussianStream
+    return kind(setting, replica, dtype)

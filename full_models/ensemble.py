@@ -1,0 +1,201 @@
+"""Ensembles of linear networks under SGD: seeds x rates x widths, as fast as the products and the random numbers allow.
+
+The same steps as `full_models.linear.sgd`, whose gradient is autograd's; here it is written by hand (`sgd_steps`), the
+batches are shared by all that can share them (`batches`), and nothing is recorded but the state at the wanted times. The
+ladder's sgd rung stays with autograd: this is for exploring what the ladder has checked.
+
+The tensor engine is the one for a GPU; the tests run it on the CPU only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from dynamics.run import Array, Run
+from dynamics.setting import GaussianViews, Setting, SettingError
+from dynamics.start import start
+from dynamics.views import moments
+from full_models.batches import DEVICE_STEPS, Batch, DeviceStream, Shape, Stream, stream
+from full_models.linear import NORM_LIMIT, population_loss, schedule
+from full_models.sgd_steps import Batched, Parts, Rates, Weights, compiled
+
+BLOCK = 2**17  # numbers of a batch block (1 MB in float64): it stays in the second cache, and a call is amortised
+ENGINES = ("compiled", "batched")
+Streams = Callable[[Setting, int, Any], Stream]  # (setting, replica, dtype) -> its minibatches
+
+
+def sgd_ensemble(
+    settings: Sequence[Setting],
+    replicas: int,
+    *,
+    seed0: int = 0,
+    dtype: str = "float64",
+    device: str = "cpu",
+    engine: str | None = None,
+    streams: Streams = stream,
+    diverged: str = "raise",
+) -> list[Run]:
+    """One Run (source "sgd", R = replicas) a Setting, all from the same minibatches. Sampled.
+
+    settings: equal in views, objective, batch and seed; they may differ in network (widths, starts) and in the rates of
+    training. Those of one width and one number of steps march together. For several learning rates give each the horizon
+    of as many steps: `[s.replace(training__lr=h, training__t_end=h * steps) for h in rates]`.
+    Replica r sees the stream of number seed0 + r, whatever runs beside it; `streams` says who draws it. These are not the
+    streams of `linear.sgd`. engine "compiled" (the default on the CPU) or "batched" (tensors on `device`, whose Gaussian
+    streams come from torch generators there: again others).
+    obs (R, T, …): W, P, V, and loss, the population J, in float64. facts: lr, steps, seconds (of the whole group), engine.
+    diverged: "raise" a SettingError once all are done, or "drop" the Settings in which a replica left ‖·‖ <= 1e6.
+    """
+    engine = engine or ("compiled" if device == "cpu" else "batched")
+    _check(settings, replicas, dtype, device, engine, diverged)
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for i, s in enumerate(settings):
+        times, steps, _ = schedule(s, None)
+        groups.setdefault((s.network.k, len(times), steps), []).append(i)
+    runs: dict[int, Run] = {}
+    for indices in groups.values():
+        lanes = [settings[i] for i in indices]
+        numbers = range(seed0, seed0 + replicas)
+        begin = time.perf_counter()
+        if engine == "compiled":
+            states = _compiled_group(lanes, numbers, np.dtype(dtype), streams)
+        else:
+            states = _batched_group(lanes, numbers, np.dtype(dtype), streams, device)
+        facts = {"seconds": time.perf_counter() - begin, "engine": engine, "dtype": dtype}
+        runs.update(zip(indices, (_run(s, l, states, facts) for l, s in enumerate(lanes)), strict=True))
+    bad = [i for i, run in runs.items() if not _bounded(run)]
+    if bad and diverged == "raise":
+        raise SettingError(
+            f"training diverged in {len(bad)} of {len(settings)} Settings, the first with lr = "
+            f'{settings[bad[0]].training.lr:g}: give smaller rates, or diverged = "drop" to keep the others'
+        )
+    return [runs[i] for i in range(len(settings)) if i not in bad]
+
+
+def _check(settings: Sequence[Setting], replicas: int, dtype: str, device: str, engine: str, diverged: str) -> None:
+    if not settings:
+        raise SettingError("no Settings: give at least one")
+    if replicas < 1:
+        raise SettingError(f"replicas is {replicas}: give a whole number >= 1")
+    for name, value, known in (
+        ("dtype", dtype, ("float64", "float32")),
+        ("engine", engine, ENGINES),
+        ("diverged", diverged, ("raise", "drop")),
+    ):
+        if value not in known:
+            raise SettingError(f"{name} {value!r} is not one of {', '.join(known)}")
+    if device != "cpu" and engine == "compiled":
+        raise SettingError('the compiled engine runs on the CPU: use engine = "batched"')
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SettingError(f"no CUDA GPU for device {device!r}: use device = 'cpu'")
+    first = settings[0]
+    for s in settings:
+        if s.network.kind != "linear" or s.objective.loss not in ("predictor", "invariance"):
+            raise SettingError(
+                f"{s.network.kind} {s.objective.loss} is no linear network's loss: use predictor or invariance"
+            )
+        if s.objective.predictor == "optimal":
+            raise SettingError("an optimal predictor takes no step: use full_models.linear.sgd")
+        if (s.views, s.objective, s.training.batch, s.seed) != (
+            first.views,
+            first.objective,
+            first.training.batch,
+            first.seed,
+        ):
+            raise SettingError(
+                "Settings that differ in views, objective, batch or seed share no batches: call once for each"
+            )
+
+
+def _lanes(settings: Sequence[Setting], dtype: Any) -> tuple[Parts, Rates, Weights]:
+    """(parts, rates (L,), weights (L, …)) as the engines take them: P = I where it is no parameter of the loss."""
+    parts = Parts.of(settings[0])
+    rows = []
+    for s in settings:
+        t = s.training
+        rows.append((schedule(s, None)[2], t.eta, t.eta if t.eta_p is None else t.eta_p, t.alpha_p, t.beta))
+    W, P, V = (np.stack(M).astype(dtype) for M in zip(*map(start, settings), strict=True))
+    if settings[0].objective.loss == "invariance":
+        P = np.broadcast_to(np.eye(P.shape[-1], dtype=dtype), P.shape).copy()
+    return parts, Rates(*np.array(rows, dtype).T.copy()), Weights(W, P, V)
+
+
+def _compiled_group(settings: Sequence[Setting], numbers: Sequence[int], dtype: Any, streams: Streams) -> list[Array]:
+    """[W, P, V] (R, T, L, …): replica by replica, all steps, so that its lanes and batches stay in the caches."""
+    times, steps, _ = schedule(settings[0], None)
+    parts, rates, first = _lanes(settings, dtype)
+    rows = []
+    for r in numbers:
+        source, state = streams(settings[0], r, dtype), Weights(*(M.copy() for M in first))
+        row = [[M.copy() for M in state]]
+        for _ in times[1:]:
+            for block in _blocks(steps, settings[0]):
+                compiled(parts, rates, state, source.take(block))
+            row.append([M.copy() for M in state])
+        rows.append([np.stack(M) for M in zip(*row, strict=True)])
+    return [np.stack(M) for M in zip(*rows, strict=True)]
+
+
+def _blocks(steps: int, setting: Setting) -> Iterator[int]:
+    shape = Shape.of(setting)
+    most = max(1, BLOCK // (2 * shape.d * (2 * shape.rows if shape.by_moments else shape.n)))
+    for done in range(0, steps, most):
+        yield min(most, steps - done)
+
+
+def _batched_group(
+    settings: Sequence[Setting], numbers: Sequence[int], dtype: Any, streams: Streams, device: str
+) -> list[Array]:
+    """[W, P, V] (R, T, L, …): all replicas and lanes by one step at a time."""
+    times, steps, _ = schedule(settings[0], None)
+    parts, rates, first = _lanes(settings, dtype)
+    W, P, V = (torch.from_numpy(M).to(device).expand(len(numbers), *M.shape).clone() for M in first)
+    lanes = Batched(parts, rates, Weights(W, P, V))
+    batches = _step_by_step(settings[0], numbers, dtype, streams, device)
+    rows = [[M.cpu().numpy().copy() for M in (W, P, V)]]
+    for _ in times[1:]:
+        for _ in range(steps):
+            lanes.step(next(batches))
+        rows.append([M.cpu().numpy().copy() for M in (W, P, V)])
+    return [np.stack(M, axis=1) for M in zip(*rows, strict=True)]
+
+
+def _step_by_step(
+    setting: Setting, numbers: Sequence[int], dtype: Any, streams: Streams, device: str
+) -> Iterator[Batch]:
+    """Endless minibatches with arrays (R, d, ·) on the device."""
+    if streams is stream and isinstance(setting.views, GaussianViews):
+        source = DeviceStream(setting, numbers, getattr(torch, str(dtype)), device)
+        while True:
+            block = source.take(DEVICE_STEPS)
+            for s in range(DEVICE_STEPS):
+                yield type(block)(*(None if M is None else M[s] for M in block))
+    sources = [streams(setting, r, dtype) for r in numbers]
+    while True:
+        drawn = [source.take(1) for source in sources]
+        joined = (None if M[0] is None else np.concatenate(M) for M in zip(*drawn, strict=True))
+        yield type(drawn[0])(*(None if M is None else torch.from_numpy(M).to(device) for M in joined))
+
+
+def _run(setting: Setting, lane: int, states: list[Array], facts: dict[str, Any]) -> Run:
+    times, steps, h = schedule(setting, None)
+    W, P, V = (M[:, :, lane].astype(np.float64) for M in states)
+    if setting.objective.target == "online":
+        V = W
+    if setting.objective.loss == "invariance":
+        P = np.broadcast_to(start(setting)[1], P.shape)
+    m = moments(setting)
+    W_, P_, V_, A, B, C = (torch.from_numpy(np.array(M)) for M in (W, P, V, m.A, m.B, m.C))
+    loss = population_loss(W_, P_, V_, A, B, C, setting.objective.loss).numpy()
+    own = {"lr": h, "steps": steps * (len(times) - 1)}
+    return Run(setting, "sgd", times, {"W": W, "P": P, "V": V, "loss": loss}, own | facts)
+
+
+def _bounded(run: Run) -> bool:
+    norms = np.array([np.sqrt(np.square(run[name]).sum((-2, -1))).max() for name in "WPV"])
+    return bool((norms <= NORM_LIMIT).all())  # written so that NaN fails too

@@ -1,0 +1,327 @@
+"""Ensembles of SGD against autograd on the same batches, the drawn moments against their law, and what may share a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import full_models.batches as batches
+from dynamics.run import Run
+from dynamics.setting import GaussianViews, ImageViews, Network, PointViews, Setting, SettingError, Training
+from dynamics.views import moments
+from full_models.batches import DeviceStream, GaussianStream, Moments, Pairs, Shape, batch_of, stream
+from full_models.ensemble import sgd_ensemble
+from full_models.linear import sample_pairs, sgd
+
+torch.set_num_threads(1)
+
+STEPS = 12
+BASE = Setting(
+    views=GaussianViews((1.0, 0.7, 0.4), (0.2, 0.3, 0.1), angle=0.4, twist=0.5),
+    network=Network(k=2),
+    training=Training(t_end=0.05 * STEPS, points=STEPS + 1, lr=0.05, batch=5),
+    seed=3,
+)
+VARIANTS = {
+    "predictor": BASE,
+    "wide": BASE.replace(network__k=5),
+    "alpha_p": BASE.replace(training__alpha_p=1.7),
+    "decay": BASE.replace(training__eta=0.3),
+    "two decays": BASE.replace(training__eta=0.3, training__eta_p=0.1, training__alpha_p=0.6),
+    "ema": BASE.replace(objective__target="ema", network__tau0=0.5, training__beta=0.7),
+    "symmetrised": BASE.replace(objective__symmetrised=True),
+    "symmetrised ema": BASE.replace(objective__symmetrised=True, objective__target="ema", training__beta=0.7),
+    "through the target": BASE.replace(objective__stop_gradient=False),
+    "through, symmetrised": BASE.replace(objective__stop_gradient=False, objective__symmetrised=True),
+    "symmetric P": BASE.replace(objective__predictor="symmetric"),
+    "no predictor": BASE.replace(objective__predictor="none"),
+    "invariance": BASE.replace(objective__loss="invariance", training__eta=0.1),
+    "images": BASE.replace(views=ImageViews(d=3, count=64)),
+}
+ENGINES = ("compiled", "batched")
+FORMS = {"pairs": 2, "moments": 40}  # a batch below d and one above 2d: the two forms of the gradient
+
+
+@dataclass
+class SamePairs:
+    """The minibatches of the ladder's sgd rung, as a stream of the ensemble."""
+
+    setting: Setting
+    replica: int
+    dtype: Any = np.float64
+    shape: Shape = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shape, self.pairs = Shape.of(self.setting), sample_pairs(self.setting, [self.replica])
+
+    def take(self, steps: int) -> Pairs | Moments:
+        x, y = (torch.cat(M).mT.numpy() for M in zip(*islice(self.pairs, steps), strict=True))
+        return batch_of(self.shape, np.ascontiguousarray(x, self.dtype), np.ascontiguousarray(y, self.dtype))
+
+
+def gap(run: Run, other: Run) -> float:
+    """Largest difference of W, P, V at any recorded step, relative to the largest weight."""
+    return max(float(np.abs(run[M] - other[M]).max() / np.abs(other[M]).max()) for M in "WPV")
+
+
+# 12 steps of ~10 products of at most 5 x 40 numbers: 12 · 10 · 40 roundings of eps / 2 if all had one sign
+ROUNDING = 12 * 10 * 40 * 2.0**-53
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_step_is_that_of_autograd_on_the_same_batch(name: str, form: str, engine: str) -> None:
+    setting = VARIANTS[name].replace(training__batch=FORMS[form])
+    assert Shape.of(setting).by_moments == (form == "moments")
+    expected = sgd(setting, 3)
+    (run,) = sgd_ensemble([setting], 3, engine=engine, streams=SamePairs)
+    assert gap(run, expected) < ROUNDING
+    np.testing.assert_allclose(run["loss"], expected["loss"], rtol=100 * ROUNDING)  # J is quartic, its terms may cancel
+    np.testing.assert_array_equal(run.t, expected.t)
+    assert np.abs(expected["W"][:, -1] - expected["W"][:, 0]).max() > 1e-3  # and they have moved
+
+
+def test_in_float32_each_step_is_that_of_autograd_to_its_rounding() -> None:
+    for engine in ENGINES:
+        for batch in FORMS.values():
+            setting = VARIANTS["two decays"].replace(training__batch=batch)
+            (run,) = sgd_ensemble([setting], 2, engine=engine, dtype="float32", streams=SamePairs)
+            off = gap(run, sgd(setting, 2))
+            assert 1e-9 < off < ROUNDING * 2**29  # the same law with eps of float32; 1e-9: it was float32
+
+
+MUTANTS = {  # what an engine with this fault would have computed, as the Setting that asks for it
+    "alpha_p lost": ("two decays", {"training__alpha_p": 1.0}),
+    "decay of P taken from W": ("two decays", {"training__eta_p": 0.3}),
+    "decay lost": ("decay", {"training__eta": 0.0}),
+    "C transposed": ("predictor", {"views__twist": -0.5}),
+    "target not an average": ("ema", {"objective__target": "online"}),
+    "average too fast": ("ema", {"training__beta": 0.701}),
+    "gradient through the target": ("predictor", {"objective__stop_gradient": False}),
+    "one direction only": ("symmetrised", {"objective__symmetrised": False}),
+    "P not symmetrised": ("symmetric P", {"objective__predictor": "linear"}),
+    "P learned": ("no predictor", {"objective__predictor": "linear"}),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_step_is_told_from_autograds(name: str, engine: str) -> None:
+    right, change = MUTANTS[name]
+    for batch in FORMS.values():
+        setting = VARIANTS[right].replace(training__batch=batch)
+        (wrong,) = sgd_ensemble([setting.replace(**change)], 2, engine=engine, streams=SamePairs)
+        assert gap(wrong, sgd(setting, 2)) > 1e6 * ROUNDING  # at the order of the fault, not of rounding
+
+
+N = 20_000  # draws of a batch for the tests of its law
+LAWS = {  # a batch of 8 >= 2d pairs: the moments are drawn, not computed
+    "one direction": BASE.replace(training__batch=8),
+    "d <= n < 2d": BASE.replace(training__batch=4),
+    "through the target": VARIANTS["through the target"].replace(training__batch=8),
+    "commuting": BASE.replace(training__batch=8, views__angle=0.0, views__twist=0.0),
+    "clean anchor": BASE.replace(training__batch=8, views__anchor=True, views__noise=(0.0, 0.3, 0.0)),
+}
+
+
+def drawn(setting: Setting, kind: str) -> Moments:
+    """N batches' moments from the Setting's stream: numpy's, or the device's (here the CPU)."""
+    if kind == "numpy":
+        batch = GaussianStream(setting, 0).take(N)
+    else:
+        source = DeviceStream(setting, range(batches.TEAM), torch.float64, "cpu")
+        takes = [source.take(batches.DEVICE_STEPS) for _ in range(-(-N // (batches.TEAM * batches.DEVICE_STEPS)))]
+        flat = [None if M[0] is None else torch.cat(M).flatten(0, 1)[:N].numpy() for M in zip(*takes, strict=True)]
+        batch = type(takes[0])(*flat)
+    assert isinstance(batch, Moments)
+    return batch
+
+
+def entries(batch: Moments) -> np.ndarray:
+    """(N, ·): all entries of A and C, and of B where it is there."""
+    return np.concatenate([M.reshape(len(M), -1) for M in batch if M is not None], axis=1)
+
+
+def worst(sample: np.ndarray, expected: np.ndarray) -> float:
+    """Largest |mean - expected| in standard errors of the mean (n = N), over the columns; exact where nothing varies."""
+    error = sample.std(0, ddof=1) / np.sqrt(len(sample))
+    off = np.abs(sample.mean(0) - expected)
+    return float((off / np.maximum(error, 1e-12)).max())  # 1e-12: rounding where a singular law has no spread
+
+
+def standard_errors_off(setting: Setting, batch: Moments) -> tuple[float, float]:
+    """(mean, covariance) of the drawn moments against E = Σ and Cov(Σ̂_ij, Σ̂_kl) = (Σ_ik Σ_jl + Σ_il Σ_jk)/n."""
+    m, n = moments(setting), setting.training.batch
+    S = np.block([[m.A, m.C], [m.C.T, m.B]])
+    d, s = m.d, entries(batch)
+    at = [(i, j) for a, b in ((0, 0), (0, d), (d, d)) for i in range(a, a + d) for j in range(b, b + d)][: s.shape[1]]
+    mean = np.array([S[i, j] for i, j in at])
+    cov = np.array([[(S[i, k] * S[j, l] + S[i, l] * S[j, k]) / n for k, l in at] for i, j in at])
+    products = (s - mean)[:, :, None] * (s - mean)[:, None, :]
+    return worst(s, mean), worst(products.reshape(len(s), -1), cov.ravel())
+
+
+@pytest.mark.parametrize("kind", ["numpy", "device"])
+@pytest.mark.parametrize("name", LAWS)
+def test_drawn_moments_have_the_mean_and_covariance_of_a_batch(name: str, kind: str) -> None:
+    mean, covariance = standard_errors_off(LAWS[name], drawn(LAWS[name], kind))
+    assert mean < 4.5  # standard errors, n = 20 000; the largest of up to 27 entries, hence half a one beyond 4
+    assert covariance < 5  # standard errors, n = 20 000; the largest of up to 729
+
+
+def functionals(batch: Moments) -> dict[str, np.ndarray]:
+    """Numbers (N,) that look at the whole law: spectra, and the squared gradient at a fixed P, W that SGD would see."""
+    A, C = batch.A, batch.C
+    rng = np.random.default_rng(7)
+    W, P = rng.standard_normal((2, 3)), rng.standard_normal((2, 2))
+    G = P @ W @ A - W @ C.mT
+    return {
+        "least eigenvalue of A": np.linalg.eigvalsh(A)[:, 0],
+        "tr A": np.trace(A, axis1=1, axis2=2),
+        "det C": np.linalg.det(C),
+        "norm of the commutator": np.linalg.norm(A @ C - C @ A, axis=(1, 2)),
+        "squared gradient": np.square(P.T @ G).sum((1, 2)),
+    }
+
+
+def least_p_value(setting: Setting, batch: Moments) -> float:
+    """Two-sample Kolmogorov-Smirnov against moments computed from N batches of pairs that numpy draws by its own means."""
+    m, n = moments(setting), setting.training.batch
+    joint = np.block([[m.A, m.C], [m.C.T, m.B]])
+    pairs = np.random.default_rng(11).multivariate_normal(np.zeros(2 * m.d), joint, (N, n), method="svd")
+    x, y = pairs[..., : m.d], pairs[..., m.d :]
+    direct = functionals(Moments(x.mT @ x / n, x.mT @ y / n, None))
+    return min(float(stats.ks_2samp(direct[name], value).pvalue) for name, value in functionals(batch).items())
+
+
+FOUR_SE = 6.3e-5  # two-sided probability of 4 standard errors
+
+
+@pytest.mark.parametrize("kind", ["numpy", "device"])
+@pytest.mark.parametrize("name", ["one direction", "d <= n < 2d", "through the target"])
+def test_drawn_moments_cannot_be_told_from_those_of_drawn_pairs(name: str, kind: str) -> None:
+    assert least_p_value(LAWS[name], drawn(LAWS[name], kind)) > FOUR_SE  # n = 20 000 against 20 000, 5 functionals
+
+
+@pytest.mark.parametrize("fault", ["degrees start at n - 1", "all have n degrees"])
+def test_wrong_degrees_of_freedom_are_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    off_by_one = fault.startswith("degrees")
+    monkeypatch.setattr(batches, "degrees", lambda n, m: n - 1.0 - np.arange(m) if off_by_one else np.full(m, float(n)))
+    setting = LAWS["one direction"]
+    for kind in ("numpy", "device"):
+        batch = drawn(setting, kind)
+        assert standard_errors_off(setting, batch)[0] > 8  # the right law stays below 4.5
+        assert least_p_value(setting, batch) < FOUR_SE
+
+
+def test_moments_of_a_smaller_batch_are_right_in_the_mean_and_found_by_their_spread() -> None:
+    setting = LAWS["one direction"]
+    batch = drawn(setting.replace(training__batch=7), "numpy")
+    mean, covariance = standard_errors_off(setting, batch)
+    assert mean < 4.5 and covariance > 8
+    assert least_p_value(setting, batch) < FOUR_SE
+
+
+@pytest.mark.parametrize("name", ["predictor", "symmetrised", "images"])
+@pytest.mark.parametrize("batch", [2, 30])
+def test_a_streams_batches_average_to_the_settings_moments(name: str, batch: int) -> None:
+    setting = VARIANTS[name].replace(training__batch=batch, training__eta=0.0)
+    got = stream(setting, 0).take(4000)
+    if isinstance(got, Pairs):
+        n = got.X.shape[-1]
+        got = Moments(got.X @ got.X.mT / n, got.X @ got.Y.mT / n, None)
+    m = moments(setting)
+    assert (
+        worst(entries(got), np.concatenate([m.A.ravel(), m.C.ravel()])) < 4.5
+    )  # standard errors, n = 4000, 18 entries
+
+
+@pytest.mark.parametrize("batch", [2, 30])
+@pytest.mark.parametrize("name", ["predictor", "images", "invariance"])
+def test_how_a_stream_is_cut_does_not_change_it(name: str, batch: int) -> None:
+    setting = VARIANTS[name].replace(training__batch=batch)
+    whole, parts = stream(setting, 4).take(9), stream(setting, 4)
+    for got, first, second in zip(whole, parts.take(2), parts.take(7), strict=True):
+        if got is not None:
+            np.testing.assert_allclose(np.concatenate([first, second]), got, rtol=1e-12, atol=1e-13)  # products round
+    other = stream(setting, 5).take(9)[0]
+    assert np.abs(other - whole[0]).max() > 0.01  # another replica, other noise
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("batch", [2, 30])
+def test_a_run_does_not_depend_on_what_runs_beside_it(engine: str, batch: int) -> None:
+    """Not on other replicas, rates, widths or horizons; and rates share their noise, replicas do not."""
+    base = BASE.replace(training__batch=batch, training__t_end=1.0, training__points=3)
+    many = [base.replace(network__k=k, training__lr=h) for k in (2, 4) for h in (0.1, 0.05)]
+    many.append(base.replace(training__eta=0.2))
+    runs = sgd_ensemble(many, 70, engine=engine)
+    for i, setting in enumerate(many):
+        (alone,) = sgd_ensemble([setting], 2, seed0=67, engine=engine)
+        for name in ("W", "P", "loss"):
+            np.testing.assert_allclose(alone[name], runs[i][name][67:69], rtol=1e-11)  # products may round otherwise
+    assert [run.facts["steps"] for run in runs] == [10, 20, 10, 20, 20]
+    assert [run.setting for run in runs] == many
+    ends = runs[1]["W"][:, -1]
+    assert np.abs(ends[0] - ends[1]).max() > 1e-3
+    together, apart = ends - runs[4]["W"][:, -1], ends - np.roll(runs[4]["W"][:, -1], 1, 0)
+    assert (
+        together.std(0) < apart.std(0) / 2
+    ).all()  # common random numbers: the rates' difference has less noise than either
+
+
+def test_the_engines_and_the_forms_agree_in_law_with_autograd() -> None:
+    """Mean weights after 20 steps from own streams, against 2000 replicas by autograd with theirs."""
+    setting = BASE.replace(training__batch=8, training__t_end=1.0, training__points=2)
+    expected = sgd(setting, 2000)["W"][:, -1].reshape(2000, -1)
+    for engine in ENGINES:
+        (run,) = sgd_ensemble([setting], 2000, engine=engine)
+        got = run["W"][:, -1].reshape(2000, -1)
+        error = np.sqrt((got.var(0) + expected.var(0)) / 2000)
+        assert (np.abs(got.mean(0) - expected.mean(0)) < 4 * error).all()  # 4 standard errors, n = 2000 on both sides
+        ratio = np.log(got.var(0) / expected.var(0))
+        assert (np.abs(ratio) < 4.5 * np.sqrt(4 / 2000)).all()  # se of log s² is √(2/n); two of them, 6 weights
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sgd_ensemble([], 1), "no Settings"),
+        (lambda: sgd_ensemble([BASE], 0), "replicas is 0"),
+        (lambda: sgd_ensemble([BASE], 1, dtype="float16"), "dtype 'float16' is not one of"),
+        (lambda: sgd_ensemble([BASE], 1, engine="fast"), "engine 'fast' is not one of"),
+        (lambda: sgd_ensemble([BASE], 1, diverged="keep"), "diverged 'keep' is not one of"),
+        (lambda: sgd_ensemble([BASE], 1, device="cuda", engine="compiled"), 'use engine = "batched"'),
+        (lambda: sgd_ensemble([BASE, BASE.replace(seed=4)], 1), "share no batches"),
+        (lambda: sgd_ensemble([BASE.replace(objective__predictor="optimal")], 1), "use full_models.linear.sgd"),
+        (lambda: sgd_ensemble([BASE.replace(objective__loss="nt_xent")], 1), "use predictor or invariance"),
+        (lambda: sgd_ensemble([BASE.replace(views=PointViews())], 1), "no linear moments"),
+    ],
+)
+def test_bad_input_says_what_to_do(call, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        call()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has the device")
+def test_an_absent_gpu_is_named() -> None:
+    with pytest.raises(SettingError, match="no CUDA GPU for device 'cuda'"):
+        sgd_ensemble([BASE], 1, device="cuda")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_diverging_rate_is_named_or_dropped_and_the_others_stay(engine: str) -> None:
+    wild = BASE.replace(training__lr=40.0, training__t_end=40.0 * 20 * STEPS)
+    good = BASE.replace(training__t_end=0.05 * 20 * STEPS)
+    with pytest.raises(SettingError, match=r"diverged in 1 of 2 Settings, the first with lr = 40: .*smaller rates"):
+        sgd_ensemble([good, wild], 2, engine=engine)
+    (kept,) = sgd_ensemble([good, wild], 2, engine=engine, diverged="drop")
+    (alone,) = sgd_ensemble([good], 2, engine=engine)
+    np.testing.assert_allclose(kept["W"], alone["W"], rtol=1e-11)  # products may round otherwise
