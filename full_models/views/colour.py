@@ -16,7 +16,7 @@ from kornia.enhance import (
     adjust_hue,
     adjust_saturation_with_gray_subtraction,
 )
-from kornia.filters import gaussian_blur2d
+from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 from torch import Tensor
 
 from full_models.views.draw import coins, normal, uniform
@@ -76,9 +76,11 @@ class Blur:
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         if not self.reach:
             return x
-        deviation = uniform((len(x), 1), 0.1, 2.0, generator, x).expand(-1, 2)
-        blurred = gaussian_blur2d(x, 2 * self.reach + 1, deviation)
-        return torch.where(coins(x, self.p, generator), blurred, x)
+        deviation = uniform((len(x), 1), 0.1, 2.0, generator, x)
+        kernel = get_gaussian_kernel1d(
+            2 * self.reach + 1, deviation
+        )  # gaussian_blur2d would wait for a GPU to check it
+        return torch.where(coins(x, self.p, generator), filter2d_separable(x, kernel, kernel), x)
 
 
 @dataclass(frozen=True)
