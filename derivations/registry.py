@@ -21,6 +21,7 @@ MODULES_OF_CLAIMS = (
     "tian_modes",
     "tian_limits",
     "tian_basin",
+    "tian_corrected",
 )
 
 _HELD: dict[str, tuple[Claim, ...]] = {m: import_module(f"derivations.{m}").CLAIMS for m in MODULES_OF_CLAIMS}

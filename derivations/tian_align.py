@@ -21,6 +21,7 @@ from derivations.assumptions_tian import (
     norm,
     relative,
 )
+from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture, Transfer
 from derivations.proof import Step
 from dynamics.observe import normalised_commutator
@@ -63,6 +64,11 @@ def _antisymmetric_rate(flip: int) -> sp.Expr:
     return sp.expand(dP - T(dP) - law)
 
 
+ASYMMETRY = Step(
+    r"\dot P-\dot P^\top=-\alpha_p(1+\sigma^2)([A,F]+\{B,F\})-2\eta B,\ P=A+B\text{: }[A,F]\text{ feeds }B",
+    lambda: _antisymmetric_rate(1),
+    lambda: _antisymmetric_rate(-1),
+)
 ASSUMPTION3 = Claim(
     id="tian-assumption3",
     section="T3.1",
@@ -79,14 +85,9 @@ ASSUMPTION3 = Claim(
     ),
     residual=asymmetry,
     mutants={"P antisymmetric": lambda run: relative(run["P"] + run["P"].mT, norm(run["P"][:, :1]))},
-    proof=(
-        Step(
-            r"\dot P-\dot P^\top=-\alpha_p(1+\sigma^2)([A,F]+\{B,F\})-2\eta B,\ P=A+B\text{: }[A,F]\text{ feeds }B",
-            lambda: _antisymmetric_rate(1),
-            lambda: _antisymmetric_rate(-1),
-        ),
-    ),
-    scope="all dimensions, any tau: the antisymmetric part has no source where [A, F] = 0",
+    proof=(ASYMMETRY, REDUCTION),
+    scope="all dimensions: P and F that commute share eigenvectors, a mode of isotropic data, and modes stay modes",
+    corrected_by="tian-asymmetry-law",
     picture=lambda run: Picture(r"$\|P-P^\top\|/\|P(0)\|$", norm(asymmetry(run))[..., None]),
     explains="The paper assumes symmetry and then symmetrises the flow; the gradient flow itself does not keep it. "
     "The commutator of P with F feeds the antisymmetric part, so symmetry survives only where the two already share "
@@ -250,7 +251,7 @@ ALIGNMENT = Claim(
     residual=eigenspaces,
     slack=eigenspaces_slack,
     mutants={"eigenspaces stay as they are": lambda run: eigenspaces(run) - _first(run)},
-    scope="",
+    corrected_by="tian-normalised-alignment",
     picture=lambda run: Picture(
         r"$\|[F,P]\|/(\|F\|\|P\|)$", normalised_commutator(run["W"] @ run["W"].mT, run["P"])[..., None], log=True
     ),

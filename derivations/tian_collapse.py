@@ -149,7 +149,8 @@ THEOREM2 = Claim(
             lambda: _theorem2_square(-1),
         ),
     ),
-    scope="all dimensions: the rate is at least the smallest eigenvalue of X' + eta I",
+    scope="all dimensions: the rate is at least the smallest eigenvalue of X' + eta I, where that is positive",
+    corrected_by="byol-no-stop-gradient-bound",
     picture=share_picture,
     transfer=Transfer(
         deep=("simsiam-mlp", "simsiam-mlp-no-stopgrad"),
@@ -259,7 +260,8 @@ NO_PREDICTOR = Claim(
             lambda: tr((lam + eta) * W * T(W) - W * m * T(W * m) - W * (lam + m * T(m) + eta) * T(W)),
         ),
     ),
-    scope="all dimensions",
+    scope="all dimensions, X' + eta I positive definite",
+    corrected_by="byol-no-predictor-solution",
     picture=share_picture,
     transfer=Transfer(
         deep=("simsiam-mlp", "simsiam-mlp-no-predictor"),

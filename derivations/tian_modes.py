@@ -20,6 +20,7 @@ from derivations.assumptions_tian import (
     norm,
     relative,
 )
+from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture, Transfer
 from derivations.proof import Step
 from dynamics.run import Array, Run
@@ -114,6 +115,7 @@ DECOUPLED = Claim(
         "alpha_p dropped": lambda run: decoupled(run, ratio=False),
     },
     proof=(
+        REDUCTION,
         Step(
             r"s=w^2,\ \tau=v/w:\ \alpha_pw(v-(1+\sigma^2)pw)=\alpha_ps[\tau-(1+\sigma^2)p]",
             lambda: alpha_p * w * (v - a * p * w) - alpha_p * w**2 * (v / w - a * p),
@@ -130,7 +132,7 @@ DECOUPLED = Claim(
             lambda: _tau_law(-1),
         ),
     ),
-    scope="one shared eigenvector: aligned starts on isotropic data, where the flow keeps the eigenvectors",
+    scope="modes, which aligned starts on isotropic data make exact: the flow keeps the eigenvectors",
     picture=lambda run: Picture("$p_j$ and $s_j$", np.concatenate(modes(run)[:2], axis=-1)),
     explains="Exact once every mode has its own tau_j = v_j / w_j. The paper writes one tau for all modes, which its "
     "own third equation contradicts as soon as two modes grow at different rates.",
@@ -157,7 +159,7 @@ SHARED_TAU = Claim(
     needs=(Assumption("one mode", "k = 1: a single mode, a single ratio", only={"network.k": (1,)}),),
     residual=one_tau,
     mutants={"the target vanishes": lambda run: relative(run["V"], norm(run["W"]))},
-    scope="",
+    corrected_by="tian-theorem4",
     picture=lambda run: Picture(r"$\tau_j = (V W^\top)_{jj} / (W W^\top)_{jj}$", _ratios(run)),
     explains="A start with V = tau W leaves this set at once: the target averages over a past in which the modes of W "
     "grew at different rates, so each mode has its own ratio. One scalar is exact for a single mode, for modes that "
@@ -213,6 +215,7 @@ PARABOLA_LAW = Claim(
         "alpha_p dropped": lambda run: parabola(run, ratio=False),
     },
     proof=(
+        REDUCTION,
         Step(
             r"\frac{d}{dt}(s-\alpha_p^{-1}p^2)=-2\eta(s-\alpha_p^{-1}p^2)",
             lambda: _parabola_rate(2),
@@ -224,7 +227,7 @@ PARABOLA_LAW = Claim(
             lambda: (p**2 / alpha_p + sp.exp(-2 * eta * t) * (p**2 / alpha_p - s)).subs(t, 0) - s,
         ),
     ),
-    scope="one mode; the diagonal of Theorem 1",
+    scope="modes, which aligned starts on isotropic data make exact; the diagonal of Theorem 1",
     picture=_parabola_picture,
     transfer=Transfer(
         deep=("simsiam-mlp",),
