@@ -53,9 +53,10 @@ def kernels(
     how = jacobian if isinstance(jacobian, str) else "analytic"
     text = kernel_source.text(kind, n, m, e, how)
     # numba imports the module of that name when it reads machine code back, so it must be one that exists
-    space: dict[str, Any] = {"field": field, "events": events, "jacobian": jacobian, "__name__": __name__}
-    path = _kept(text, [f for f in (field, events, jacobian) if callable(f)])
+    given = {name: f for name, f in (("field", field), ("events", events), ("jacobian", jacobian)) if callable(f)}
+    path = _kept(text, list(given.values()))
     try:
+        space: dict[str, Any] = {"__name__": __name__} | {name: _with_helpers(f) for name, f in given.items()}
         exec(compile(text, str(path or "<kernels>"), "exec"), space)
         keep = path is not None
         return (
@@ -68,6 +69,21 @@ def kernels(
             f"numba cannot compile {getattr(field, '__name__', field)!r} ({first.strip()}): write it as arithmetic on "
             "scalars, with math or numpy functions, returning a tuple"
         ) from error
+
+
+def _with_helpers(function: Function, outer: tuple[Function, ...] = ()) -> Function:
+    """The same function, but the plain functions that it calls are compiled, as numba asks for."""
+    if not isinstance(function, FunctionType) or function in outer:
+        return function
+    used = {name: function.__globals__.get(name) for name in _names(function.__code__)}
+    inner = {
+        name: njit(**OPTIONS, forceinline=True)(_with_helpers(f, (*outer, function)))
+        for name, f in used.items()
+        if isinstance(f, FunctionType)
+    }
+    return FunctionType(
+        function.__code__, function.__globals__ | inner, function.__name__, function.__defaults__, function.__closure__
+    )
 
 
 def _jit(function: Function, signature: Any, keep: bool, **options: Any) -> Any:

@@ -113,6 +113,8 @@ def integrate_many(
     halt = np.zeros(e, bool) if stop is None else np.array(stop, dtype=bool)
     if len(halt) != e:
         raise FieldError(f"stop names {len(halt)} events, but there are {e}: give one truth value an event")
+    if jacobian is not None:
+        _agrees(field, jacobian, first, n)
     work = _Work(field, n, len(values) - n, events, e, jacobian or _how(field, first, n), method,
                  np.array([atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT]), grid, halt)  # fmt: skip
     size = int(np.prod(shape))
@@ -244,6 +246,8 @@ def _answers(function: Function, first: Sequence[float], size: int | None, name:
         raise FieldError(f"{name} must return a tuple of numbers: end its return with a comma if it is one") from None
     except ArithmeticError:
         return size or 1  # Python raises where compiled code says inf: the members will tell
+    except Exception as error:
+        raise FieldError(f"{name} fails at the first member ({error}): mend it, or its columns") from None
     if size is not None and count != size:
         raise FieldError(f"{name} returns {count} numbers for {size} states: return one velocity a state")
     return count
@@ -252,16 +256,36 @@ def _answers(function: Function, first: Sequence[float], size: int | None, name:
 def _how(field: Function, first: Sequence[float], n: int) -> str:
     """ "complex" where complex steps give the field's Jacobian at the first member, "differences" where they do not
     (abs, max, comparisons: no analytic function)."""
-    step, scale = 2.0**-200, max(1e-8, *(abs(x) for x in first[:n]))
+    step = 2.0**-200
     try:
+        columns = []
         for j in range(n):
             at = [complex(x, step if i == j else 0.0) for i, x in enumerate(first[:n])]
-            exact = np.array([complex(v).imag / step for v in field(*at, *first[n:])])
-            d = 1e-5 * scale
-            up, down = ([x + sign * d * (i == j) for i, x in enumerate(first)] for sign in (1, -1))
-            near = (np.array(field(*up)) - np.array(field(*down))) / (2 * d)
-            if not np.abs(exact - near).max() <= AGREE * max(1.0, np.abs(near).max()):
-                return "differences"
+            columns.append([complex(v).imag / step for v in field(*at, *first[n:])])
+        return "complex" if _near(np.array(columns).T, _differences(field, first, n)) else "differences"
     except (TypeError, ValueError, ArithmeticError):
         return "differences"
-    return "complex"
+
+
+def _agrees(field: Function, jacobian: Function, first: Sequence[float], n: int) -> None:
+    rows = np.array(jacobian(*first), dtype=float)
+    if rows.shape != (n, n):
+        raise FieldError(f"jacobian returns shape {rows.shape}: return {n} rows of {n} numbers, row i for velocity i")
+    if not _near(rows, _differences(field, first, n)):
+        raise FieldError(
+            "jacobian disagrees with differences of the field at the first member: mend it or leave it out"
+        )
+
+
+def _differences(field: Function, first: Sequence[float], n: int) -> Array:
+    """∂f_i/∂y_j (n, n) by central differences."""
+    d = 1e-5 * max(1e-8, *(abs(x) for x in first[:n]))
+    columns = []
+    for j in range(n):
+        up, down = ([x + sign * d * (i == j) for i, x in enumerate(first)] for sign in (1, -1))
+        columns.append((np.array(field(*up)) - np.array(field(*down))) / (2 * d))
+    return np.array(columns).T
+
+
+def _near(exact: Array, near: Array) -> bool:
+    return bool(np.abs(exact - near).max() <= AGREE * max(1.0, np.abs(near).max()))

@@ -1,0 +1,186 @@
+"""Phases of one mode: whether a start ends in collapse or at p+, and when. By roots and proven basins, integrated.
+
+Everything is done in the dimensionless variables p = (c/a) x, √alpha_p w = (c/a) y, √alpha_p v = (c/a) z,
+t = (a/c²) θ, in which only h = eta a / c² and b = beta a / c² are left (eta_p = eta):
+
+    x' = y (z - x y) - h x      y' = x (z - x y) - h y      z' = b (y - z)
+
+A label is never read off at a finite time: each member is integrated until it is inside a set that provably lies in
+one basin. Write D = y² - x², for which D' = -2 h D exactly.
+
+Online target, z = y: x' = f(x) + D (1 - x), f(x) = x² (1 - x) - h x, one equation driven by a D that only decays.
+    Survival: x >= 1/2 and D > -(1/4 - h), for then x' > 0 at x = 1/2 now and ever after. (h < 1/4)
+    Collapse: x <= x-/2 and D < D0, where x' = 0 at x-/2 for D = D0 > 0: then x' < 0 there ever after.
+EMA target:
+    Collapse: L = x² + y² + (h/b) z² < h²/4, since L' <= -2 h x² - (h - 2|x|) (y² + z²) and L bounds x.
+    Survival: (δ, Q δ) < 1, δ the distance to (x+, x+, x+), Q solving the Lyapunov equation of the Jacobian there, scaled
+    to the radius inside which the quadratic and cubic rest of the field cannot outweigh it (see `survival_form`).
+Without decay (online target) D is conserved and the end follows from x and D alone. Source: Tian et al. 2021, section
+3; the sets are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dynamics.ensemble import Ensemble, FieldError, integrate_many
+from dynamics.modes import field
+from dynamics.run import Array
+
+COLLAPSE, SURVIVAL, UNDECIDED = 0, 1, 2
+LEVEL = 1e-3  # of c/a: a weight this much smaller than a healthy one has collapsed, once it is sure to stay
+RTOL = 1e-8
+HORIZON = 1e4  # times 1/h: a start not decided by then lies on the boundary to within rounding
+
+
+@dataclass(frozen=True)
+class Phases:
+    """end (*shape): COLLAPSE, SURVIVAL or UNDECIDED. time (*shape), in units of t: of collapse, from which on the start
+    is sure to collapse and √alpha_p |w| < level c/a; or from which on it is sure to survive; NaN where undecided."""
+
+    end: NDArray[Any]
+    time: Array
+    run: Ensemble
+
+
+def online(x: Any, y: Any, h: Any, level: Any) -> tuple[Any, Any]:
+    """(x', y') with the target equal to the online network, per unit θ."""
+    dx, dy, _ = field(x, y, y, 1.0, 1.0, 1.0, 0.0, h, h)
+    return dx, dy
+
+
+def online_sets(x: Any, y: Any, h: Any, level: Any) -> tuple[Any, Any]:
+    """Negative inside the sets of the head: (collapse and small, survival). Elementwise, so for arrays too."""
+    D, gap = y * y - x * x, 0.25 - h
+    half = 0.25 - 0.5 * np.sqrt(np.maximum(gap, 0.0))  # x-/2; beyond h = 1/4, where all collapse, any bound serves
+    most = h * half / (1.0 - half) - half * half  # D0
+    collapse = np.maximum(np.maximum(np.abs(y) - level, x - half), D - most)
+    return collapse, np.maximum(np.maximum(0.5 - x, -gap - D), -gap)
+
+
+def ema(x: Any, y: Any, z: Any, h: Any, b: Any, level: Any,
+        qxx: Any, qxy: Any, qxz: Any, qyy: Any, qyz: Any, qzz: Any) -> tuple[Any, Any, Any]:  # fmt: skip
+    """(x', y', z') with an EMA target, per unit θ."""
+    dx, dy, dz = field(x, y, z, 1.0, 1.0, 1.0, b, h, h)
+    return dx, dy, dz
+
+
+def ema_sets(x: Any, y: Any, z: Any, h: Any, b: Any, level: Any,
+             qxx: Any, qxy: Any, qxz: Any, qyy: Any, qyz: Any, qzz: Any) -> tuple[Any, Any]:  # fmt: skip
+    """As online_sets. The field is odd in (y, z), so survival has two points; z's sign says which is meant."""
+    sign, gap = np.copysign(1.0, z), 0.25 - h
+    top = 0.5 + np.sqrt(np.maximum(gap, 0.0))
+    u, v, w = x - top, sign * y - top, sign * z - top
+    form = qxx * u * u + qyy * v * v + qzz * w * w + 2.0 * (qxy * u * v + qxz * u * w + qyz * v * w)
+    L = x * x + y * y + h / b * z * z
+    return np.maximum(np.abs(y) - level, L - 0.25 * h * h), np.maximum(form - 1.0, -gap)
+
+
+def survival_form(h: Array, b: Array) -> tuple[Array, ...]:
+    """(qxx, qxy, qxz, qyy, qyz, qzz) of Q above, each of the shape of h and b; for h < 1/4, elsewhere unused.
+
+    With JᵀQ + QJ = -1 at the fixed point and |rest| <= √2 (r²/2 + 1.62 x+ r² + 0.39 r³) at distance r, (δ, Qδ) falls
+    where 2 |Q| |rest| < r, hence for r < 1 / (2 √2 |Q| (0.89 + 1.62 x+)) =: ρ <= 1; {(δ, Qδ) < λ_min ρ²} lies inside.
+    (1.62 bounds the form y² + 2xy, 0.39 bounds |x| y² on the unit sphere.)
+    """
+    h, b = np.broadcast_arrays(np.minimum(h, 0.25 * (1 - 1e-12)), b)
+    X, zero = 0.5 + np.sqrt(0.25 - h), np.zeros(h.shape)
+    cross, own = X - 2 * X * X, -X * X - h
+    J = np.stack([own, cross, X, cross, own, X, zero, b, -b], axis=-1).reshape(*h.shape, 3, 3)
+    one = np.eye(3)
+    both = np.einsum("...ki,lj->...ijkl", J, one) + np.einsum("...lj,ki->...ijkl", J, one)  # Q -> JᵀQ + QJ
+    Q = np.linalg.solve(both.reshape(*h.shape, 9, 9), np.broadcast_to(-one.reshape(9, 1), (*h.shape, 9, 1)))
+    Q = Q.reshape(*h.shape, 3, 3)
+    Q = (Q + Q.mT) / 2
+    values = np.linalg.eigvalsh(Q)
+    rho = np.minimum(1.0, 1 / (2 * np.sqrt(2) * values[..., 2] * (0.89 + 1.62 * X)))
+    Q = Q / (values[..., 0] * rho**2)[..., None, None]
+    return tuple(Q[..., i, j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
+
+
+def classify(
+    p0: ArrayLike,
+    w0: ArrayLike,
+    *,
+    a: ArrayLike = 1.0,
+    c: ArrayLike = 1.0,
+    alpha_p: ArrayLike = 1.0,
+    eta: ArrayLike = 0.0,
+    beta: ArrayLike | None = None,
+    tau0: ArrayLike = 1.0,
+    level: float = LEVEL,
+    rtol: float = RTOL,
+    threads: int = 1,
+    progress: Callable[[int], Any] | None = None,
+) -> Phases:
+    """The phase of every start (p0, w0, v0 = tau0 w0); all arguments broadcast together. eta_p = eta.
+
+    beta: the EMA rate per unit t; None: the target is the online network (tau0 has no say). Raises FieldError, a
+    ValueError, for parameters that are not finite or not of the signs below, and for an EMA target without decay.
+    """
+    given = {"p0": p0, "w0": w0, "a": a, "c": c, "alpha_p": alpha_p, "eta": eta, "tau0": tau0, "level": level}
+    p0, w0, a, c, alpha_p, eta, tau0, _ = (np.asarray(x, dtype=float) for x in given.values())
+    for name, value in given.items():
+        if not np.isfinite(value).all():
+            raise FieldError(f"{name} holds numbers that are not finite: give finite ones")
+        if name in ("a", "c", "alpha_p", "level") and (np.asarray(value) <= 0).any():
+            raise FieldError(f"{name} must be positive: with {name} = 0 there is no second phase to tell apart")
+    if (eta < 0).any():
+        raise FieldError("eta must not be negative: weight decay shrinks weights")
+    x, y, h = a / c * p0, a / c * np.sqrt(alpha_p) * w0, eta * a / c**2
+    states, parameters, f, sets = (x, np.abs(y)), (h, level), online, online_sets
+    if beta is not None:
+        rate = np.asarray(beta, dtype=float)
+        if not (np.isfinite(rate) & (rate > 0)).all():
+            raise FieldError("beta must be positive and finite: leave it out for a target equal to the online network")
+        if (eta == 0).any():
+            raise FieldError("the phases under an EMA target are fixed points that need weight decay: give eta > 0")
+        b = rate * a / c**2
+        states, parameters, f, sets = (x, y, tau0 * y), (h, b, level, *survival_form(h, b)), ema, ema_sets
+    inside = np.stack(np.broadcast_arrays(*sets(*states, *parameters)), axis=-1) < 0
+    ends = np.where(inside.any(-1), 0.0, HORIZON / np.maximum(h, 1e-3))
+    run = integrate_many(f, states, parameters, ends, events=sets, stop=(True, True), rtol=rtol, threads=threads,
+                         progress=progress)  # fmt: skip
+    hit = np.where(inside, 0.0, run.event_times)
+    end = np.where(np.isfinite(hit[..., 0]), COLLAPSE, np.where(np.isfinite(hit[..., 1]), SURVIVAL, UNDECIDED))
+    free = (h == 0) & (end == UNDECIDED)
+    time = np.where(end == UNDECIDED, np.nan, a / c**2 * np.where(end == COLLAPSE, hit[..., 0], hit[..., 1]))
+    return Phases(np.where(free, _without_decay(x, states[1]), end), time, run)
+
+
+def _without_decay(x: Array, y: Array) -> NDArray[Any]:
+    """The end at h = 0, online target: D = y² - x² stays, x' = (x² + D) (1 - x). Exact."""
+    D = y * y - x * x
+    rest = np.where(D < 0, np.sqrt(np.maximum(-D, 0.0)), 0.0)  # where x would come to rest with y = 0
+    survives = (y > 0) & ((D > 0) | ((x > 0) & (rest < 1)))
+    return np.where(survives, SURVIVAL, COLLAPSE)
+
+
+def collapse_time(p0: ArrayLike, a: ArrayLike, c: ArrayLike, eta: ArrayLike, level: float = LEVEL) -> Array:
+    """t at which a start 0 < p0 on the invariant parabola, target online, reaches p = level c/a: closed form, exact.
+
+    With x = a p / c: θ = ∫ dx / (h x - x² (1 - x)) from level to x0. Partial fractions over the roots x∓, also where
+    they are complex (h > 1/4); the logarithms are evaluated so that nothing cancels. NaN where the start survives.
+    """
+    p0, a, c, eta = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (p0, a, c, eta)))
+    x0, h = a / c * p0, eta * a / c**2
+    root = np.sqrt(0.25 - h + 0j)
+    lower, upper = 0.5 - root, 0.5 + root
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # 1/(x (x - x-) (x - x+)) = 1/(h x) + [1/(x- (x - x-)) - 1/(x+ (x - x+))] / (x- - x+)
+        total = np.log(x0 / level) / h + (
+            np.log((x0 - lower) / (level - lower)) / lower - np.log((x0 - upper) / (level - upper)) / upper
+        ) / (lower - upper)
+        collapses = (h > 0.25) | ((h > 0) & (x0 < lower.real))
+        return np.where(collapses & (x0 >= level), a / c**2 * total.real, np.nan)
+
+
+def bottleneck_time(a: ArrayLike, c: ArrayLike, eta: ArrayLike) -> Array:
+    """4 π (a/c²) / √(eta/eta_c - 1), eta_c = c²/4a: the leading term of the collapse time just beyond eta_c."""
+    a, c, eta = (np.asarray(v, dtype=float) for v in (a, c, eta))
+    return 4 * np.pi * a / c**2 / np.sqrt(4 * a * eta / c**2 - 1)
