@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+ImageShape = tuple[int, int, int]  # (c, h, w): channels, rows, columns
 Split = Literal["train", "test", "unlabelled"]
 HELD_OUT = 5  # where a data set has no test split of its own, each fifth image is one
 
@@ -32,7 +33,7 @@ class ImageSet:
         return len(self.images)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> ImageShape:
         """(c, h, w) of an image."""
         _, c, h, w = self.images.shape
         return c, h, w

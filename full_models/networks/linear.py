@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-Shape = tuple[int, int, int]
+from full_models.data.imageset import ImageShape
 
 
 class Linear(nn.Module):
@@ -17,7 +17,7 @@ class Linear(nn.Module):
     Start: W_l ~ N(0, 1/fan_in), so that E‖f(x)‖² = features/fan_in_L · … · ‖x‖², for depth 1: features/D · ‖x‖².
     """
 
-    def __init__(self, shape: Shape, width: int, depth: int = 1) -> None:
+    def __init__(self, shape: ImageShape, width: int, depth: int = 1) -> None:
         super().__init__()
         sizes = [math.prod(shape), *[width] * depth]
         self.features = width
@@ -40,7 +40,7 @@ class MLP(nn.Module):
     """D → width → ReLU → width → ReLU → width on flattened images, with biases and without any normalisation, so that
     nothing but the objective couples the samples of a batch. Start: torch's default law."""
 
-    def __init__(self, shape: Shape, width: int) -> None:
+    def __init__(self, shape: ImageShape, width: int) -> None:
         super().__init__()
         self.features = width
         self.layers = nn.Sequential(

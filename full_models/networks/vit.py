@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from full_models.networks.linear import Shape
+from full_models.data.imageset import ImageShape
 
 MOST_PATCHES = 8  # a side, for the default patch: 8x8 pixels -> patches of 2, 28 -> 4, 32 -> 4, 96 -> 12
 
@@ -76,7 +76,7 @@ class ViT(nn.Module):
 
     position: Tensor
 
-    def __init__(self, shape: Shape, dim: int, depth: int, heads: int, patch: int | None = None) -> None:
+    def __init__(self, shape: ImageShape, dim: int, depth: int, heads: int, patch: int | None = None) -> None:
         super().__init__()
         c, h, w = shape
         self.patch = default_patch(h, w) if patch is None else patch

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from full_models.data.imageset import ImageShape
 from full_models.views.draw import normal
 from full_models.views.geometry import crop
 
@@ -37,7 +38,7 @@ class LatentVideo:
     1, the m smoothest, alike in all channels; gain, noise: deviations of a pixel, from one latent and from white noise.
     """
 
-    shape: tuple[int, int, int]
+    shape: ImageShape
     rho: tuple[float, ...] = (0.95, 0.9, 0.8, 0.5, 0.2, 0.0)
     gain: float = 0.1
     noise: float = 0.05
