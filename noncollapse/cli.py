@@ -35,6 +35,17 @@ VERBS = {  # verb -> (its module in noncollapse.verbs, one line of help, example
         ),
     ),
     "draw": ("draw", "draw figures from the records", ("draw", "draw byol-fixed-point")),
+    "train": (
+        "train",
+        "train any method, from linear to deep, and write its record",
+        (
+            "train",
+            "train simclr",
+            "train vicreg --data fashion-mnist --net resnet8 --epochs 5 --seed 1",
+            "train simsiam --set predictor=linear --optimiser sgd --lr 0.05",
+            "train moco --set queue=512 --set tau=0.1 --resume",
+        ),
+    ),
     "report": ("report", "write results/report.html from the records", ("report",)),
 }
 CODES = "exit codes: 0 done; 1 a verdict differs from the ledger or is an error; 2 bad input; 130 interrupted"

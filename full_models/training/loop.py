@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from dynamics.run import Array, Run
 from dynamics.setting import ImageViews, Setting
 from full_models.methods import Method, build
+from full_models.methods.clip import ClipEncoder
 from full_models.parallel import World, check_batch, processes
 from full_models.training import checkpoint
 from full_models.training.material import Material, batches, material
@@ -52,6 +53,7 @@ def train(
     resume: bool = True,
     on_step: OnStep | None = None,
     checkpoint_seconds: float = 30.0,
+    version: str = "",
 ) -> Run:
     """Train one method; source "train", R = 1. t counts optimiser steps, as adaptive optimisers have no flow time.
 
@@ -61,7 +63,8 @@ def train(
     test set for the trained features, for those of the same encoder untrained, and for raw pixels.
     setting: the data and the seed only; a Setting has no words for the rest, which is in facts["recipe"].
 
-    folder: where checkpoint.pt is kept, written at every row and every `checkpoint_seconds`; resume goes on from it.
+    folder: where checkpoint.pt is kept, written at every row and every `checkpoint_seconds`; resume goes on from it
+    unless it was written under another `version` of the code, whose numbers would mix with these.
     on_step(steps done, steps) follows each step. Raises RecipeError, MethodError or DataError on what makes no sense,
     on an absent GPU, on a checkpoint of another recipe, and if training diverges.
     """
@@ -72,7 +75,7 @@ def train(
         steps = recipe.epochs * (len(fed.train) // recipe.batch)
         progress = _start(recipe, fed, device)
         if folder is not None and resume:
-            _resume(progress, recipe, checkpoint.read(folder, device))
+            _resume(progress, recipe, checkpoint.read(folder, device), version)
         began -= progress.seconds
         saved = time.perf_counter()
 
@@ -80,7 +83,7 @@ def train(
             nonlocal saved
             progress.seconds, saved = time.perf_counter() - began, time.perf_counter()
             if folder is not None and world.rank == 0:
-                checkpoint.write(folder, _state(progress, recipe))
+                checkpoint.write(folder, {"version": version, **_state(progress, recipe)})
 
         marks = set(recorded_steps(steps, recipe.records))
         network = _wrapped(progress.method, recipe, world, device)
@@ -141,7 +144,8 @@ def step_loss(network: nn.Module, method: Method, recipe: Recipe, fed: Material,
               rank: int = 0) -> Tensor:  # fmt: skip
     """The loss of the images `index` at a step: views drawn on the device, networks under autocast if bf16."""
     device = index.device
-    views = fed.views(index, method.kind, stream(recipe.seed, "views", step, rank, device=device))
+    frames = method.encoder.frames if isinstance(method.encoder, ClipEncoder) else 1
+    views = fed.views(index, method.kind, stream(recipe.seed, "views", step, rank, device=device), frames)
     labels = {}
     if method.needs_labels:
         if fed.train.labels is None:
@@ -224,8 +228,8 @@ def _state(progress: Progress, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _resume(progress: Progress, recipe: Recipe, saved: dict[str, Any] | None) -> None:
-    if saved is None:
+def _resume(progress: Progress, recipe: Recipe, saved: dict[str, Any] | None, version: str) -> None:
+    if saved is None or saved["version"] != version:
         return
     if names := recipe.differs(saved["recipe"]):
         name = names[0]

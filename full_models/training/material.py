@@ -27,20 +27,20 @@ class Material:
     test: ImageSet
     augment: Callable[[Tensor, torch.Generator], Tensor]
     layout: torch.memory_format
-    frames: int
 
     def floats(self, images: Tensor) -> Tensor:
         """float32 in the run's memory layout."""
         return as_float(images).contiguous(memory_format=self.layout)
 
-    def views(self, index: Tensor, kind: Kind, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """What a method of this kind is fed of the training images `index`: two views, one view, or frames.
+    def views(self, index: Tensor, kind: Kind, generator: torch.Generator, frames: int = 1) -> tuple[Tensor, ...]:
+        """What a method of this kind is fed of the training images `index`: two views, one view, or a clip.
 
-        Data that are given pairs are their own views. Frames are of the images themselves, not augmented.
+        Data that are given pairs are their own views. A clip is `frames` frames of a camera that
+        wanders over the image, not augmented.
         """
         x, partner = self.floats(self.train.images[index]), self.train.partner
         if kind == "frames":
-            return (pan(x, self.frames, generator),)
+            return (pan(x, frames, generator),)
         if partner is not None:
             return (x, self.floats(partner[index]))[: 1 if kind == "image" else 2]
         if kind == "image":
@@ -55,7 +55,7 @@ def material(recipe: Recipe, device: str) -> Material:
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     augment = augmentation(recipe.augmentation, train.shape, recipe.strength)
     chosen = train.take(_chosen(recipe, train))
-    return Material(_on(chosen, device), _on(test, device), augment, layout, recipe.frames)
+    return Material(_on(chosen, device), _on(test, device), augment, layout)
 
 
 def _on(images: ImageSet, device: str) -> ImageSet:

@@ -12,6 +12,7 @@ from dynamics.setting import SettingError
 from full_models.training.optimisers import OPTIMISERS, SCHEDULES
 
 PRECISIONS = ("float32", "bf16")
+WHOLE = {"count": 1, "width": 1, "dim": 1, "epochs": 1, "batch": 1, "records": 2, "seed": 0}  # field -> least value
 Plain = bool | int | float | str | None
 
 
@@ -26,7 +27,6 @@ class Recipe:
     count          how many of its training images are used (None: all), the first of an order drawn by `seed`
     encoder, width, dim    a name of ENCODERS (None: the method's own), its width, the embedding's dimension
     augmentation, strength    a name of AUGMENTATIONS and how strong it is (None: its own default)
-    frames         length of the sequences that methods on frames are fed, a camera wandering over each image
     epochs, batch  an epoch is count // batch steps; the images left over wait for the next order
     optimiser      "sgd" (with `momentum`, coupled decay), "adamw" (decoupled decay) or "lars"; lr its rate
     schedule       "constant" or "cosine", after `warmup`, the share of all steps in which the rate rises linearly
@@ -44,7 +44,6 @@ class Recipe:
     dim: int | None = None
     augmentation: str = "crop"
     strength: float | None = None
-    frames: int = 4
     epochs: int = 20
     batch: int = 256
     optimiser: str = "adamw"
@@ -62,16 +61,7 @@ class Recipe:
     options: Mapping[str, Plain] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in {
-            "count": 1,
-            "width": 1,
-            "dim": 1,
-            "epochs": 1,
-            "batch": 1,
-            "frames": 1,
-            "records": 2,
-            "seed": 0,
-        }.items():
+        for name, least in WHOLE.items():
             value = getattr(self, name)
             optional = name in ("count", "width", "dim")
             if not (optional and value is None) and (type(value) is not int or value < least):

@@ -1,0 +1,121 @@
+"""Training runs on disk: results/train/<name>/ holds record.json, trace.npz and the checkpoint that a run resumes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noncollapse.errors import RecordError
+from noncollapse.records import provenance, write_arrays, write_json
+from noncollapse.sources import ROOT, hash_of
+
+if TYPE_CHECKING:
+    from dynamics.run import Run
+    from full_models.training import Recipe
+
+SOURCES = ("data", "losses", "methods", "networks", "training", "views", "probe.py", "parallel.py")
+
+
+def name_of(recipe: Recipe) -> str:
+    """method-data-seed and 8 hex digits of the whole recipe: another recipe never overwrites a record."""
+    values = {k: v for k, v in recipe.to_dict().items() if k not in ("device", "path")}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{recipe.method}-{Path(recipe.data).stem}-s{recipe.seed}-{digest}"
+
+
+def folder_of(results: Path, recipe: Recipe) -> Path:
+    return results / "train" / name_of(recipe)
+
+
+def training_hash() -> str:
+    """Hash of the code that a training run depends on."""
+    room = ROOT / "full_models"
+    files = [
+        f for name in SOURCES for f in ([room / name] if name.endswith(".py") else sorted((room / name).glob("*.py")))
+    ]
+    return hash_of([*files, ROOT / "dynamics" / "observe.py", ROOT / "dynamics" / "images.py"])
+
+
+def save(folder: Path, run: Run) -> dict[str, Any]:
+    """Write trace.npz and record.json, each whole or not at all; returns the record."""
+    record = {
+        "recipe": run.facts["recipe"],
+        **{name: run.facts[name] for name in ("steps", "epoch_steps", "images", "test_images", "parameters", "device")},
+        "probes": run.facts["probes"],
+        "rows": rows(run),
+        "provenance": {**provenance(), "seconds": round(run.facts["seconds"], 2), "sources": training_hash()},
+    }
+    write_arrays(folder / "trace.npz", {"t": run.t, **run.obs})
+    write_json(folder / "record.json", record)
+    return record
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """The record, None if there is none. Raises RecordError if it cannot be read."""
+    path = folder / "record.json"
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        if record["recipe"] and record["rows"] and record["provenance"]["sources"] and (folder / "trace.npz").is_file():
+            return record
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # said below, as for a record of the wrong shape
+    raise RecordError(f"{path} is not a readable training record: delete its folder and train again")
+
+
+def rows(run: Run) -> list[dict[str, float | None]]:
+    """The scalar observables of a one-replica Run as one object a recorded step; null where a number is not finite."""
+    import math
+
+    scalars = [name for name, value in run.obs.items() if value.ndim == 2]
+    table = []
+    for i, step in enumerate(run.t):
+        values = {name: float(run[name][0, i]) for name in scalars}
+        table.append({"step": int(step), **{k: v if math.isfinite(v) else None for k, v in values.items()}})
+    return table
+
+
+COLUMNS = {  # observable -> (heading, format)
+    "loss": ("loss", ".4f"),
+    "erank": ("eff. rank", ".1f"),
+    "variance": ("variance", ".3g"),
+    "spread": ("spread", ".3f"),
+    "alignment": ("misaligned", ".3f"),
+    "linear": ("linear", ".3f"),
+    "knn": ("k-NN", ".3f"),
+}
+BASELINES = {"untrained": "same encoder, untrained", "pixels": "raw pixels"}
+
+
+def summary(record: Mapping[str, Any], place: Path) -> list[str]:
+    """The record for a reader: the rows, then probe accuracies beside what needs no training."""
+    recipe, table = record["recipe"], record["rows"]
+    columns = [name for name in COLUMNS if name in table[0]]
+    lines = [
+        f"{recipe['method']} on {record['images']} images of {recipe['data']}: {record['steps']} steps of "
+        f"{recipe['batch']}, {record['parameters']} parameters, {record['provenance']['seconds']} s on {record['device']}",
+        "",
+        "step".rjust(8) + "".join(COLUMNS[name][0].rjust(12) for name in columns),
+    ]
+    for row in table:
+        lines.append(f"{row['step']:>8}" + "".join(_cell(row[name], COLUMNS[name][1]) for name in columns))
+    return [*lines, "", *_probe_lines(record), f"record: {place / 'record.json'}"]
+
+
+def _cell(value: float | None, form: str) -> str:
+    return ("-" if value is None else format(value, form)).rjust(12)
+
+
+def _probe_lines(record: Mapping[str, Any]) -> Sequence[str]:
+    probes = record["probes"]
+    if not probes["trained"]:
+        return ["no labels, hence no probes", ""]
+    n = record["test_images"]
+    names = {"trained": record["recipe"]["method"], **BASELINES}
+    lines = [f"{f'probe accuracy on {n} test images':<36}{'linear':>8}{'k-NN':>8}"]
+    lines += [f"  {title:<34}{probes[key]['linear']:>8.3f}{probes[key]['knn']:>8.3f}" for key, title in names.items()]
+    return [*lines, f"  {'always the commonest class':<34}{probes['trained']['chance']:>8.3f}", ""]

@@ -1,0 +1,158 @@
+"""`noncollapse train [METHOD]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from noncollapse.errors import UsageError
+
+if TYPE_CHECKING:
+    from full_models.training import Recipe
+
+# flag -> (field of Recipe, type, help); what is not given keeps the Recipe's own default
+VALUES: dict[str, tuple[str, Any, str]] = {
+    "--data": ("data", str, "digits, fashion-mnist, cifar10, stl10, a folder of images or an .npz (default digits)"),
+    "--path": ("path", str, "where the named data set's files are, if not in their usual places"),
+    "--count": ("count", int, "training images used (default all)"),
+    "--net": ("encoder", str, "linear, deep-linear, mlp, resnet8, resnet18, vit-micro, vit-tiny (default the method's)"),
+    "--width": ("width", int, "width of the network (default its published one)"),
+    "--dim": ("dim", int, "dimension of the embedding"),
+    "--augment": ("augmentation", str, "none, noise, mask, shift, flip, crop, crop-flip, crop-flip-colour, simclr (default crop)"),
+    "--strength": ("strength", float, "strength of the augmentation"),
+    "--epochs": ("epochs", int, "passes over the images (default 20)"),
+    "--batch": ("batch", int, "images a step (default 256)"),
+    "--optimiser": ("optimiser", str, "sgd, adamw, lars (default adamw)"),
+    "--lr": ("lr", float, "largest learning rate (default 0.001)"),
+    "--momentum": ("momentum", float, "of sgd and lars (default 0.9)"),
+    "--weight-decay": ("weight_decay", float, "of matrices and kernels (default 0.0001)"),
+    "--schedule": ("schedule", str, "constant, cosine (default cosine)"),
+    "--warmup": ("warmup", float, "share of the steps in which the rate rises (default 0.05)"),
+    "--precision": ("precision", str, "float32, bf16: networks under autocast, losses in float32 (default float32)"),
+    "--records": ("records", int, "times that observables are measured (default 6)"),
+    "--seed": ("seed", int, "of every random draw (default 0)"),
+    "--device": ("device", str, "cpu, cuda, cuda:1, … (default cpu)"),
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("method", nargs="?", metavar="METHOD", help="a method by name; without one, all are listed")
+    for flag, (field, kind, says) in VALUES.items():
+        parser.add_argument(flag, dest=field, type=kind, metavar=kind.__name__.upper(), help=says)
+    parser.add_argument("--channels-last", action="store_true", help="memory layout of images and kernels on a GPU")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the encoder")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="options",
+                        help="an option of the method, such as tau=0.2 (repeatable)")  # fmt: skip
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from a checkpoint, which must be there (the same command does so by itself where there is one)",
+    )
+    again.add_argument("--restart", action="store_true", help="train anew, whatever is on disk")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.method is None:
+        return _list(args.json)
+    recipe = _recipe(args)
+    from noncollapse.training import folder_of, load, summary, training_hash
+
+    folder = folder_of(args.results, recipe)
+    record = None if args.restart else load(folder)
+    if record is not None and record["provenance"]["sources"] != training_hash():
+        record = None  # made by other code
+    if record is None:
+        record = _train(args, recipe)
+    if record is not None:
+        print(json.dumps(record, indent=1) if args.json else "\n".join(summary(record, folder)))
+    return 0
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """Raises UsageError on an unknown method, else what Recipe raises."""
+    import difflib
+
+    from full_models.methods import METHODS
+    from full_models.training import Recipe
+
+    if args.method not in METHODS:
+        near = difflib.get_close_matches(args.method, METHODS, 1)
+        hint = f"did you mean {near[0]}?" if near else "see `noncollapse train`"
+        raise UsageError(f"unknown method {args.method!r}: {hint}")
+    given = {field: value for field, _, _ in VALUES.values() if (value := getattr(args, field)) is not None}
+    options = dict(_option(text) for text in args.options)
+    return Recipe(method=args.method, channels_last=args.channels_last, compile=args.compile, options=options, **given)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """("tau", 0.2) of "tau=0.2": numbers, true, false and null as in JSON, anything else a word."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UsageError(f"--set {text!r}: write KEY=VALUE, such as tau=0.2")
+    try:
+        plain = json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+    if isinstance(plain, (list, dict)):
+        raise UsageError(f"--set {text!r}: give a number, true, false, null or a word")
+    return name, plain
+
+
+def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
+    """Train with a progress bar and write the record; None on every process of several but the first."""
+    import torch
+    from tqdm import tqdm
+
+    from full_models.training import checkpoint, train
+    from noncollapse.training import folder_of, save, training_hash
+
+    folder, version = folder_of(args.results, recipe), training_hash()
+    if args.resume:
+        saved = checkpoint.read(folder, "cpu")
+        if saved is None or saved["version"] != version:
+            raise UsageError(f"nothing that this code can resume in {folder}: leave out --resume to train anew")
+    first = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes; one of them speaks
+    hidden = True if os.environ.get("CI") is not None or not first else None
+    with tqdm(desc=recipe.method, unit="step", file=sys.stderr, disable=hidden) as bar:
+
+        def on_step(done: int, steps: int) -> None:
+            if bar.total is None:  # a resumed run starts where it stopped, and its estimate counts from there
+                bar.total, bar.initial, bar.n = steps, done - 1, done - 1
+            bar.update(done - bar.n)
+
+        try:
+            made = train(recipe, folder, resume=not args.restart, on_step=on_step, version=version)
+        except torch.OutOfMemoryError:
+            raise UsageError(
+                f"the GPU's memory is too small for batch {recipe.batch}: give a smaller --batch"
+            ) from None
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    return save(folder, made) if first else None
+
+
+def _list(as_json: bool) -> int:
+    from full_models.methods import METHODS
+
+    if as_json:
+        table = [
+            {
+                "method": name,
+                "says": spec.says,
+                "collapses": spec.collapses,
+                "source": spec.paper,
+                "options": spec.options(),
+            }
+            for name, spec in METHODS.items()
+        ]
+        print(json.dumps(table, indent=1))
+        return 0
+    print(f"{'method':<28} {'what it is':<62} source")
+    for name, spec in METHODS.items():
+        print(f"{name:<28} {spec.says:<62} {spec.paper}")
+    print("train one with `noncollapse train METHOD`; options of each: `noncollapse train --json`")
+    return 0

@@ -1,0 +1,184 @@
+"""`noncollapse train`: records, resumption after a real kill, two processes by torchrun, and bad input in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from noncollapse import cli, training
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ("simclr", "--net", "linear", "--width", "8", "--dim", "4", "--count", "128", "--batch", "64", "--records", "3")
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Said]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    def run(*words: str) -> Said:
+        capsys.readouterr()
+        try:
+            code = cli.main(["train", *words, "--results", str(tmp_path)])
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0
+        return Said(code, *capsys.readouterr())
+
+    return run
+
+
+def record(results: Path) -> dict[str, Any]:
+    (path,) = results.glob("train/*/record.json")
+    return json.loads(path.read_text())
+
+
+def trace(results: Path) -> dict[str, np.ndarray]:
+    (path,) = results.glob("train/*/trace.npz")
+    with np.load(path) as data:
+        return {name: data[name] for name in data.files}
+
+
+def test_a_run_leaves_a_record_and_says_what_it_found(say: Cli, tmp_path: Path) -> None:
+    said = say(*TINY, "--epochs", "2", "--set", "tau=0.2")
+    assert said.code == 0
+    made, arrays = record(tmp_path), trace(tmp_path)
+    assert made["recipe"]["options"] == {"tau": 0.2} and made["steps"] == 4
+    assert {"numpy", "torch"} <= made["provenance"]["versions"].keys()
+    assert made["provenance"]["sources"] == training.training_hash()
+    assert arrays["spectrum"].shape == (1, 3, 4) and arrays["t"].tolist() == [0, 2, 4]
+    assert [row["erank"] for row in made["rows"]] == arrays["erank"][0].tolist()
+    for words in ("eff. rank", "raw pixels", "untrained", f"{made['probes']['trained']['linear']:.3f}", "record.json"):
+        assert words in said.out
+
+
+def test_a_fresh_record_is_shown_and_restart_trains_again(say: Cli, tmp_path: Path) -> None:
+    first = json.loads(say(*TINY, "--epochs", "1", "--json").out)
+    date = record(tmp_path)["provenance"]
+    assert json.loads(say(*TINY, "--epochs", "1", "--json").out) == first
+    again = json.loads(say(*TINY, "--epochs", "1", "--restart", "--json").out)
+    assert again["rows"] == first["rows"] and again["probes"] == first["probes"]
+    assert record(tmp_path)["provenance"]["seconds"] != date["seconds"] or again["provenance"] != date
+
+
+def test_other_code_trains_anew(say: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(*TINY, "--epochs", "1")
+    monkeypatch.setattr(training, "training_hash", lambda: "other")
+    assert say(*TINY, "--epochs", "1", "--resume").code == 2
+    assert say(*TINY, "--epochs", "1").code == 0
+    assert record(tmp_path)["provenance"]["sources"] == "other"
+
+
+def command(*words: str, results: Path) -> list[str]:
+    return [sys.executable, "-m", "noncollapse", "train", *words, "--results", str(results)]
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Images without labels: no probe is fitted, so that a run is nothing but steps."""
+    path = tmp_path_factory.mktemp("data") / "images.npz"
+    np.savez(path, images=np.random.default_rng(0).integers(0, 256, (200, 6, 6), dtype=np.uint8))
+    return str(path)
+
+
+def test_a_killed_process_resumes_to_the_same_numbers(unlabelled: str, tmp_path: Path) -> None:
+    """SIGKILL as soon as a checkpoint of an unfinished run is on disk."""
+    words = (*TINY, "--data", unlabelled, "--epochs", "1000", "--records", "40")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": ROOT}
+    process = subprocess.Popen(command(*words, results=killed), **quiet)
+    began = time.monotonic()
+    while not list(killed.glob("train/*/checkpoint.pt")) and process.poll() is None and time.monotonic() - began < 60:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(killed.glob("train/*/record.json"))  # it was killed before its end
+    assert cli.main(["train", *words, "--resume", "--results", str(killed)]) == 0
+    assert cli.main(["train", *words, "--results", str(whole)]) == 0
+    ours, theirs = trace(whole), trace(killed)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_two_processes_by_torchrun_write_one_record(unlabelled: str, tmp_path: Path) -> None:
+    """Vicreg without batch norm (on CPU each process has its own) and without random views: the same run as alone."""
+    words = ("vicreg", *TINY[1:], "--data", unlabelled, "--epochs", "2", "--augment", "none", "--set", "norm=false")
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    two = [*start, *command(*words, results=tmp_path / "two")[2:]]
+    done = subprocess.run(two, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("no labels") == 1  # one of them speaks
+    assert cli.main(["train", *words, "--results", str(tmp_path / "one")]) == 0
+    ours, theirs = trace(tmp_path / "one"), trace(tmp_path / "two")
+    np.testing.assert_allclose(theirs["loss"], ours["loss"], rtol=1e-4)  # float32 sums in another order, 4 steps
+    np.testing.assert_allclose(theirs["spectrum"], ours["spectrum"], rtol=1e-3)  # the same, after AdamW's division
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("simcler",), "did you mean simclr"),
+        (("qqq",), "noncollapse train"),
+        ((*TINY, "--set", "tau"), "KEY=VALUE"),
+        ((*TINY, "--set", "tau=[1]"), "number"),
+        ((*TINY, "--set", "temperature=1"), "tau"),
+        ((*TINY, "--set", "tau=-1"), "tau"),
+        ((*TINY, "--data", "cifar11"), "cifar10"),
+        ((*TINY, "--data", "cifar10", "--path", "/nowhere"), "/nowhere"),
+        ((*TINY, "--augment", "blur"), "simclr"),
+        ((*TINY, "--net", "resnet50"), "resnet18"),
+        ((*TINY, "--batch", "1000"), "smaller batch"),
+        ((*TINY, "--device", "gpu"), "cpu or cuda"),
+        ((*TINY, "--resume"), "resume"),
+        ((*TINY, "--lr", "many"), "invalid float"),
+        ((*TINY, "--seed", "-1"), "seed"),
+        (("mae", "--net", "mlp"), "vit"),
+        (("vicreg", "--net", "vit-tiny", "--width", "7"), "width"),
+    ],
+)
+def test_bad_input_is_one_sentence(say: Cli, words: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    said = say(*words)
+    assert said.code == 2
+    lines = [line for line in said.err.strip().splitlines() if line.startswith("noncollapse:")]
+    assert len(lines) == 1 and expected in lines[0]
+    assert "Traceback" not in said.err
+    assert not list(tmp_path.glob("train/*/record.json"))
+
+
+def test_a_damaged_record_is_one_sentence(say: Cli, tmp_path: Path) -> None:
+    say(*TINY, "--epochs", "1")
+    (path,) = tmp_path.glob("train/*/record.json")
+    path.write_text("{")
+    said = say(*TINY, "--epochs", "1")
+    assert said.code == 2 and "delete" in said.err
+
+
+def test_all_methods_are_listed(say: Cli) -> None:
+    from full_models.methods import METHODS
+
+    shown = say().out
+    assert all(name in shown for name in METHODS)
+    assert {row["method"] for row in json.loads(say("--json").out)} == METHODS.keys()
+
+
+def test_help_shows_examples_and_loads_nothing_heavy() -> None:
+    code = "import sys; from noncollapse import cli\ntry: cli.main(['train', '--help'])\nexcept SystemExit: pass\n"
+    code += "print({'torch', 'numpy', 'sklearn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert "examples:" in done.stdout and "noncollapse train simclr" in done.stdout
+    assert done.stdout.strip().endswith("set()")
+    assert os.environ.get("OMP_NUM_THREADS")  # set by conftest: one thread a process
