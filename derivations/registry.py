@@ -21,6 +21,8 @@ MODULES_OF_CLAIMS = (
     "tian_modes",
     "tian_limits",
     "tian_basin",
+    "tian_ema",
+    "tian_sides",
     "tian_corrected",
 )
 

@@ -1,4 +1,4 @@
-"""Claims of Tian et al. 2021 about one mode's end: fixed points, trivial basin, what an averaged target changes."""
+"""Claims of Tian et al. 2021 about one mode's end: fixed points and the trivial basin."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from derivations.assumptions_tian import (
     STOP_GRADIENT,
     a_of,
     isotropic,
-    norm,
     share,
     share_picture,
 )
+from derivations.byol_mode_proofs import BALANCE, PARABOLA_SPEED, REDUCTION
 from derivations.claim import Claim, Picture
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Setting, Training
 from dynamics.start import start
 
-p, a, D, beta, tau = sp.symbols("p a D beta tau", positive=True)
+p, a, D = sp.symbols("p a D", positive=True)
 ETA_OF_D = (1 - D**2) / (4 * a)  # eta written through D = √(1 - 4 eta a), so that the roots are rational
 P_PLUS, P_MINUS = (1 + D) / (2 * a), (1 - D) / (2 * a)
 
@@ -68,7 +68,7 @@ def live(run: Run) -> tuple[Array, Array]:
     return p_, run.setting.training.alpha_p * np.sum(W * W, axis=-1)[..., :r]
 
 
-def _roots_picture(run: Run) -> Picture:
+def roots_picture(run: Run) -> Picture:
     p_ = live(run)[0]
     return Picture("$p_j$", p_, np.full(p_.shape[1:], root(run.setting, 1)))
 
@@ -125,6 +125,9 @@ FIXED_POINTS = Claim(
         "2 (1 + sigma²) for 1 + sigma²": lambda run: limit(run, gain=2.0),
     },
     proof=(
+        REDUCTION,
+        BALANCE,
+        PARABOLA_SPEED,
         FACTORS,
         Step(
             r"\partial\dot p/\partial p\,|_{p_+}=-p_+D\text{: attracts}",
@@ -137,8 +140,8 @@ FIXED_POINTS = Claim(
             lambda: sp.diff(_speed(ETA_OF_D), p).subs(p, P_MINUS) + P_MINUS * D,
         ),
     ),
-    scope="one mode on the parabola, tau = 1: the sign of p' between the roots decides where it goes",
-    picture=_roots_picture,
+    scope="modes, which aligned starts on isotropic data make exact; tau = 1: the sign of p' between the roots decides",
+    picture=roots_picture,
     explains="The factored form gives the whole phase line: p' is positive between the roots and negative above p+. "
     "The end depends neither on the start nor on alpha_p, except for the scale s = p²/alpha_p.",
 )
@@ -180,6 +183,9 @@ TRIVIAL_BASIN = Claim(
         "it ends at p-": lambda run: limit(run, sign=-1),
     },
     proof=(
+        REDUCTION,
+        BALANCE,
+        PARABOLA_SPEED,
         FACTORS,
         Step(
             r"\partial\dot p/\partial p\,|_{0}=-\eta",
@@ -187,92 +193,13 @@ TRIVIAL_BASIN = Claim(
             lambda: sp.diff(_speed(ETA_OF_D), p).subs(p, 0) - ETA_OF_D,
         ),
     ),
-    scope="one mode on the parabola, tau = 1: p' is negative between 0 and p-",
+    scope="modes on the parabola, tau = 1: p' is negative between 0 and p-",
+    corrected_by="tian-basin-sides",
     picture=share_picture,
     explains="On the parabola p- is the boundary. Off it the boundary is a curve in the (p, s) plane, the stable "
     "manifold of the saddle: a small predictor with a large encoder is carried up by s before weight decay can act, "
     "so p(0) alone decides nothing.",
 )
 
-# An averaged target -------------------------------------------------------------------------------------------------
 
-
-def ema_limit(run: Run, sign: int = 1, tau_: float = 1.0) -> Array:
-    """The limit above together with ‖V - tau W‖ / ‖W‖ (R, 1, 2r + 1) at the last time, tau = 1 at rest."""
-    W, V = run["W"][:, -1:], run["V"][:, -1:]
-    size = norm(W)
-    gap = norm(V - tau_ * W) / np.where(size > 0, size, 1.0)
-    return np.concatenate([limit(run, sign), gap[..., None]], axis=-1)
-
-
-def ema_slack(setting: Setting) -> float:
-    """exp(-rate t_end / 2), rate the slower of the two at (p+, tau = 1): trace p+ D + beta + p+, determinant p+ D beta."""
-    top, D_, b = root(setting, 1), np.sqrt(discriminant(setting)), setting.training.beta
-    trace, det = top * D_ + b + top, top * D_ * b
-    return float(np.exp(-(trace - np.sqrt(max(trace**2 - 4 * det, 0.0))) / 2 * setting.training.t_end / 2))
-
-
-def _ema_jacobian() -> sp.Matrix:
-    """∂(p', tau') / ∂(p, tau) at (p+, 1), on the parabola, where s'/s = 2 p'/p."""
-    dp = p**2 * (tau - a * p) - ETA_OF_D * p
-    dtau = beta * (1 - tau) - tau * sp.cancel(dp / p)
-    return sp.Matrix([dp, dtau]).jacobian([p, tau]).subs({tau: 1, p: P_PLUS})
-
-
-EMA = Claim(
-    id="tian-ema-fixed-point",
-    section="T3.2",
-    title="An averaged target leaves the fixed points where they are",
-    statement=r"\dot V=\beta(W-V):\quad (p,s,\tau)\to(p_+,\,p_+^2/\alpha_p,\,1)\ \text{for every } \beta>0",
-    source=f"{SOURCE}, section 3.2, Observations 8 to 10",
-    base=isotropic(
-        2, 2, Network(start="parabola"), Objective(target="ema"), Training(t_end=80.0, eta=0.05, beta=0.7, lr=0.1)
-    ),
-    vary={
-        **ISOTROPIC_VARY,
-        "network.k": (2, 1, 3),
-        "network.w0": (0.7, 0.5, 1.0),
-        "training.eta": (0.05, 0.0, 0.02, 0.08),
-        "training.alpha_p": (2.0, 1.0, 0.5),
-        "training.beta": (0.7, 1.0, 2.0),
-        "seed": (0, 1, 2, 3),
-    },
-    states=(
-        STOP_GRADIENT,
-        ISOTROPIC,
-        PARABOLA,
-        DISTANCE,
-        ABOVE,
-        Assumption("averaged target", "V follows W at rate beta", only={"objective.target": ("ema",)}),
-        Assumption("copied target", "V(0) = W(0)", only={"network.tau0": (1.0,)}),
-    ),
-    residual=ema_limit,
-    slack=ema_slack,
-    mutants={
-        "p- for p+": lambda run: ema_limit(run, sign=-1),
-        "the target rests at half the encoder": lambda run: ema_limit(run, tau_=0.5),
-    },
-    proof=(
-        Step(
-            r"(p_+,\tau=1)\text{ is stationary, } p_+\text{ as for the online target}",
-            lambda: (p**2 * (tau - a * p) - ETA_OF_D * p).subs({tau: 1, p: P_PLUS}),
-            lambda: (p**2 * (tau - a * p) - ETA_OF_D * p).subs({tau: sp.Rational(1, 2), p: P_PLUS}),
-        ),
-        Step(
-            r"\mathrm{tr}=-(p_+D+\beta+p_+)<0",
-            lambda: _ema_jacobian().trace() + P_PLUS * D + beta + P_PLUS,
-            lambda: _ema_jacobian().trace() + P_PLUS * D + beta,
-        ),
-        Step(
-            r"\det=p_+D\beta>0\text{: stable for every }\beta",
-            lambda: _ema_jacobian().det() - P_PLUS * D * beta,
-            lambda: _ema_jacobian().det() - P_PLUS * D,
-        ),
-    ),
-    scope="one mode on the parabola: stationarity and local stability; that these starts reach it is integrated",
-    picture=_roots_picture,
-    explains="The average changes the way and its speed, not the end: tau returns to 1 because V can only rest on W. "
-    "Which starts reach p+ does depend on beta and on tau(0).",
-)
-
-CLAIMS: tuple[Claim, ...] = (FIXED_POINTS, TRIVIAL_BASIN, EMA)
+CLAIMS: tuple[Claim, ...] = (FIXED_POINTS, TRIVIAL_BASIN)

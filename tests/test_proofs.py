@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from derivations.algebra import T, directional, matrix, tr
+from derivations.algebra import T, directional, matrix, rewrite, sum_of_squares, tr
 from derivations.claim import Claim
 from derivations.contrastive import POINTS, unit_identity
 from derivations.proof import Step, StepResult, check, is_zero
@@ -201,6 +203,52 @@ def test_trace_of_a_pure_scalar_is_refused() -> None:
     assert tr(sp.Integer(0)) == 0
     with pytest.raises(ValueError, match="dimension"):
         tr(sp.Integer(2))
+
+
+@given(WORDS, WORDS, st.integers(-3, 3), st.integers(0, 1000))
+def test_rewriting_keeps_the_value_where_the_rule_holds(
+    a: list[sp.Symbol], b: list[sp.Symbol], c: int, seed: int
+) -> None:
+    """U := c Y X stands for the word Y X: every number is the same before and after, and no word Y X is left."""
+    M, U = matrices(seed), matrix("Ut")
+    M["Ut"] = M["Yt"] @ M["Xt"] - c * M["Qt"]
+    expr = sp.Mul(*a) + sp.Mul(*b)
+    out = rewrite(expr, {Y * X: U + c * Q})
+    assert same(value(out, M), value(expr, M))
+    assert not any((Y, X) in itertools.pairwise(w) for w in letters_of(out))
+
+
+def letters_of(expr: sp.Expr) -> list[tuple[sp.Symbol, ...]]:
+    """The words of an expression, powers written out."""
+    return [
+        tuple(x.as_base_exp()[0] for x in term.args_cnc()[1] for _ in range(int(x.as_base_exp()[1])))
+        for term in sp.Add.make_args(sp.expand(expr))
+    ]
+
+
+def test_rules_that_go_in_circles_are_refused() -> None:
+    with pytest.raises(ValueError, match="for ever"):
+        rewrite(X * Y, {X * Y: Y * X, Y * X: X * Y})
+
+
+@pytest.mark.parametrize("inverse", [X**-1, X ** sp.Symbol("n"), (X + Y) ** 2 * X**-1])
+def test_an_inverse_is_refused_where_words_are_read(inverse: sp.Expr) -> None:
+    for use in (T, tr, lambda e: rewrite(e, {X * Y: Y})):
+        with pytest.raises(ValueError, match="letter of its own"):
+            use(inverse * Y)
+
+
+@given(WORDS, st.integers(0, 1000))
+def test_a_certificate_of_squares_is_the_number_it_says(word: list[sp.Symbol], seed: int) -> None:
+    w, M = sp.Mul(*word), matrices(seed)
+    expr = 2 * w * T(w) + (w - Q) * T(w - Q)
+    assert sum_of_squares(expr, (2, w), (1, w - Q))
+    assert traced(tr(expr), M).real >= 0
+    assert not sum_of_squares(expr, (3, w), (1, w - Q))
+    assert not sum_of_squares(-2 * w * T(w), (-2, w)), "a negative weight certifies nothing"
+    assert not sum_of_squares(sp.Symbol("s", real=True) * w * T(w), (sp.Symbol("s", real=True), w)), (
+        "nor one of no sign"
+    )
 
 
 def test_a_symmetric_matrix_elsewhere_leaves_a_plain_one_of_its_name_alone() -> None:

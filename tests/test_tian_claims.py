@@ -8,7 +8,17 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from derivations import tian_align, tian_basin, tian_collapse, tian_flow, tian_limits, tian_modes
+from derivations import (
+    tian_align,
+    tian_basin,
+    tian_collapse,
+    tian_corrected,
+    tian_ema,
+    tian_flow,
+    tian_limits,
+    tian_modes,
+    tian_sides,
+)
 from derivations.claim import Claim
 from derivations.proof import Step, check
 from dynamics.run import Array, Run
@@ -17,7 +27,9 @@ from dynamics.simulate import exact, flow
 from dynamics.solver import RTOL
 from noncollapse.search import sample
 
-MODULES = (tian_flow, tian_collapse, tian_limits, tian_align, tian_modes, tian_basin)
+MODULES = (
+    tian_flow, tian_collapse, tian_limits, tian_align, tian_modes, tian_basin, tian_ema, tian_corrected, tian_sides,
+)  # fmt: skip
 CLAIMS: dict[str, Claim] = {c.id: c for module in MODULES for c in module.CLAIMS}
 TOLERANCE = 1e3 * RTOL  # the integrator's global error: local rtol amplified over the horizons of these claims
 NOISY_REPLICAS = 64  # one noisy number satisfies a bound half the time, 64 of them with probability 2^-64

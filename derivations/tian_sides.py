@@ -1,0 +1,244 @@
+"""Corrected claims beside Tian et al. 2021 on one mode: both sides of the saddle off the parabola, and of the origin."""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy as sp
+
+from derivations.assumption import Assumption
+from derivations.assumptions_tian import (
+    ALIGNED,
+    ISOTROPIC,
+    ISOTROPIC_VARY,
+    ONLINE,
+    SOURCE,
+    STOP_GRADIENT,
+    a_of,
+    data,
+    isotropic,
+)
+from derivations.byol_mode_proofs import BALANCE, MODE_P, MODE_W, REDUCTION, a, alpha, c, p, w
+from derivations.claim import Claim, Picture
+from derivations.proof import Step
+from derivations.tian_basin import DISTANCE, FACTORS, live, root, start_modes
+from dynamics.run import Array, Run
+from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
+from dynamics.start import start
+
+eta, k, e = sp.symbols("eta kappa e", positive=True)  # e stands for e^{-2 eta t}
+
+# Off the parabola ---------------------------------------------------------------------------------------------------
+
+
+def offsets(setting: Setting) -> Array:
+    """alpha_p s_j(0) - p_j(0)² (r,): which side of the parabola each live mode starts on."""
+    W, P, _ = start(setting)
+    r = min(W.shape)
+    return setting.training.alpha_p * np.sum(W[:r] ** 2, axis=1) - np.diag(P)[:r] ** 2
+
+
+def rates(setting: Setting) -> Array:
+    """(r,) the least rate at which a mode on a side that decides leaves the saddle; negative where its side does not.
+
+    The mode runs ahead of the one that starts at the same p on the parabola, whose rate is a p |p - p∓| at its slowest.
+    """
+    p0, kappa, a_ = start_modes(setting), offsets(setting), a_of(setting)
+    low, high = root(setting, -1), root(setting, 1)
+    top = np.minimum(p0, high)
+    down = np.where(kappa <= 0, a_ * (low - p0) * (high - p0), -1.0)
+    return np.where(p0 < low, down, np.where(kappa >= 0, a_ * top * (top - low), -1.0))
+
+
+def sides(run: Run, flip: bool = False, decides: str = "p") -> Array:
+    """(p_j - end, alpha_p s_j - end²) (R, 1, 2r) at the last time, end = 0 for p(0) < p- and p+ for p(0) > p-."""
+    p_, s_ = live(run)
+    value = start_modes(run.setting) if decides == "p" else np.sqrt(np.maximum(s_[0, 0], 0.0))
+    below = (value < root(run.setting, -1)) != flip
+    end = np.where(below, 0.0, root(run.setting, 1))
+    return np.concatenate([p_[:, -1:] - end, s_[:, -1:] - end**2], axis=-1)
+
+
+def sides_slack(setting: Setting) -> float:
+    """exp(-rate t_end / 2), no faster than the offset's own e^{-2 eta t}."""
+    return float(np.exp(-min(rates(setting).min(), 2 * setting.training.eta) * setting.training.t_end / 2))
+
+
+def _ahead(sign: int) -> sp.Expr:
+    """p' minus the parabola's speed at the same p is kappa e (1 - a p), with alpha_p s = p² + kappa e (c = 1)."""
+    speed = MODE_P.subs(c, 1).subs(w, sp.sqrt((p**2 + sign * k * e) / alpha)) - eta * p
+    return sp.expand(sp.simplify(speed - (p**2 * (1 - a * p) - eta * p) - k * e * (1 - a * p)))
+
+
+def _below_top(side: int) -> bool:
+    """1 - a p > 0 for p below 1/a, written p = 1/(a (1 + q)); p- and p+ lie there."""
+    q = sp.Symbol("q", positive=True)
+    return bool(sp.simplify(side * (1 - a * p).subs(p, 1 / (a * (1 + q)))).is_positive)
+
+
+SIDES = Claim(
+    id="tian-basin-sides",
+    section="T3.2",
+    title="Below the saddle and not above the parabola a mode collapses; above the saddle and not below it, it survives",
+    statement=r"0<p(0)<p_-,\ \alpha_ps(0)\le p(0)^2\Rightarrow(p,s)\to0;\qquad"
+    r" p(0)>p_-,\ \alpha_ps(0)\ge p(0)^2\Rightarrow(p,\alpha_ps)\to(p_+,p_+^2)",
+    source="corrects tian-trivial-basin",
+    base=isotropic(
+        2, 2, Network(start="aligned", w0=0.03, p0=0.05), Objective(), Training(t_end=100.0, eta=0.16, lr=0.1)
+    ),
+    vary={
+        **ISOTROPIC_VARY,
+        "network.k": (2, 1, 3),
+        "network.start": ("aligned", "parabola"),
+        "network.w0": (0.03, 0.01, 0.06, 0.5, 0.8, 1.2),
+        "network.p0": (0.05, 0.02, 0.1, 0.4, 0.6),
+        "training.eta": (0.16, 0.1, 0.14),
+        "seed": (0, 1, 2, 3),
+    },
+    states=(
+        STOP_GRADIENT,
+        ONLINE,
+        ISOTROPIC,
+        ALIGNED,
+        DISTANCE,
+        Assumption(
+            "a side that decides",
+            "every mode starts on one of the two sides, and leaves the saddle at a rate of at least 0.08",
+            where=lambda s: s.network.p0 > 0 and bool(rates(s).min() >= 0.08),
+        ),
+    ),
+    residual=sides,
+    slack=sides_slack,
+    mutants={
+        "the sides change places": lambda run: sides(run, flip=True),
+        "always collapse": lambda run: np.concatenate([x[:, -1:] - 1 for x in live(run)], axis=-1),
+    },
+    proof=(
+        REDUCTION,
+        BALANCE,
+        Step(
+            r"\alpha_ps=p^2+\kappa e^{-2\eta t}:\ \dot p-[p^2(1-(1+\sigma^2)p)-\eta p]=\kappa e^{-2\eta t}(1-(1+\sigma^2)p)",
+            lambda: _ahead(1),
+            lambda: _ahead(-1),
+        ),
+        Step(
+            r"p<\tfrac1{1+\sigma^2}\Rightarrow 1-(1+\sigma^2)p>0\text{: a mode with }\kappa\le0\text{ stays below, one with }"
+            r"\kappa\ge0\text{ above the mode on the parabola}",
+            lambda: _below_top(1),
+            lambda: _below_top(-1),
+        ),
+        FACTORS,
+    ),
+    scope="modes, which aligned starts on isotropic data make exact; by comparison with the mode on the parabola",
+    picture=lambda run: Picture("$p_j$ and $\\alpha_p s_j$", np.concatenate(live(run), axis=-1)),
+    explains="So the boundary of the basin runs through the saddle from the side p < p- above the parabola to the side "
+    "p > p- below it: a small predictor with a large encoder can escape, a large predictor with a small encoder can "
+    "collapse. Between the two sides p(0) alone decides nothing.",
+)
+
+# The origin ---------------------------------------------------------------------------------------------------------
+
+RAY = Setting(
+    GaussianViews(signal=(1.0,), noise=(0.25,)),
+    Network(k=1, start="aligned", w0=0.2),
+    Objective(),
+    Training(t_end=20.0, points=11),
+)
+_w0 = float(abs(start(RAY)[0][0, 0])) / RAY.network.w0  # w(0) of an aligned start is this times its scale
+WIDTHS = (0.2, 0.1, 0.4, 0.8)
+ON_RAY = Assumption(
+    "on the ray w = p = v",
+    "one mode with |w(0)| = |p(0)|; the sign of w is a choice of axis, that of p is not",
+    where=lambda s: bool(abs(abs(start(s)[0][0, 0]) - abs(s.network.p0)) < 1e-12),
+)
+
+
+def ray(run: Run, theory: str = "half-unstable") -> Array:
+    """Violations (R, T, 3) relative to x(0), x = |p|: two bounds on x, and |x - |w||.
+
+    p(0) < 0: x0/(1 + (c + a x0) x0 t) <= x <= x0/(1 + c x0 t).  p(0) > 0: x >= min(x0, c/a), x >= 0.
+    """
+    mo, P, W = data(run), run["P"][..., 0, 0], run["W"][..., 0, 0]
+    a_, c_, x = mo.A[0, 0], mo.C[0, 0], np.sign(P[:, :1]) * P
+    x0 = x[:, :1]
+    if theory == "exponential":
+        bounds = (x - x0 * np.exp(-run.t), -x)
+    elif theory == "unstable" or run.setting.network.p0 > 0:
+        bounds = (np.minimum(x0, c_ / a_) - x, -x)
+    else:
+        bounds = (x - x0 / (1 + c_ * x0 * run.t), x0 / (1 + (c_ + a_ * x0) * x0 * run.t) - x)
+    return np.stack([*bounds, np.abs(x - np.abs(W))], -1) / x0[..., None]
+
+
+def _ray_picture(run: Run) -> Picture:
+    x = np.abs(run["P"][..., 0, :])
+    x0, c_ = x[:, :1], data(run).C[0, 0]
+    bound = (
+        x0 / (1 + c_ * x0 * run.t[:, None]) if run.setting.network.p0 < 0 else np.minimum(x0, c_ / a_of(run.setting))
+    )
+    return Picture("|p| and its bound", x, np.broadcast_to(bound[0], x.shape[1:]), log=True)
+
+
+def _on_ray(sign: int) -> bool:
+    """p = -x, w = x, alpha_p = 1: x' = -x²(c + a x) from both."""
+    x = sp.Symbol("x", positive=True)
+    at = {p: -x, w: x, alpha: 1}
+    speed = -(x**2) * (c + sign * a * x)
+    return sp.expand(-MODE_P.subs(at) - speed) == 0 and sp.expand(MODE_W.subs(at) - speed) == 0
+
+
+def _comparison(factor: int) -> sp.Expr:
+    """y = x0/(1 + q x0 t) solves y' = -q y²; q = c and q = c + a x0 enclose c + a x, since 0 < x <= x0."""
+    x0, q, t = sp.symbols("x0 q t", positive=True)
+    y = x0 / (1 + q * x0 * t)
+    return sp.simplify(sp.diff(y, t) + factor * q * y**2)
+
+
+def _leaves(side: int) -> bool:
+    """On p = w > 0, alpha_p = 1: p' = p²(c - a p) > 0 below c/a, written p = (c/a)/(1 + q)."""
+    q = sp.Symbol("q", positive=True)
+    speed = MODE_P.subs({w: p, alpha: 1}).subs(p, c / (a * (1 + q)))
+    return bool(sp.simplify(side * speed).is_positive)
+
+
+ORIGIN = Claim(
+    id="tian-origin-half-unstable",
+    section="TD",
+    title="On the ray w = p = v the origin repels one side and attracts the other, as slowly as 1/t",
+    statement=r"p(0)<0:\ \frac{x_0}{1+(c+ax_0)x_0t}\le|p|=|w|\le\frac{x_0}{1+cx_0t};\qquad p(0)>0:\ p\ge\min(p(0),c/a)",
+    source=f"{SOURCE}, supplement D, where the origin is called unstable",
+    base=RAY.replace(network__p0=-_w0 * RAY.network.w0),
+    vary={
+        "views.signal": ((1.0,), (0.5,), (0.2,)),
+        "views.noise": ((0.25,), (0.1,), (1.0,)),
+        "network.w0": WIDTHS,
+        "network.p0": tuple(sign * _w0 * width for sign in (-1, 1) for width in WIDTHS),
+    },
+    states=(
+        STOP_GRADIENT,
+        ONLINE,
+        Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)}),
+        Assumption("equal rates", "alpha_p = 1", only={"training.alpha_p": (1.0,)}),
+        ON_RAY,
+    ),
+    residual=ray,
+    bound=True,
+    mutants={
+        "it repels on both sides": lambda run: ray(run, "unstable"),
+        "it attracts exponentially": lambda run: ray(run, "exponential"),
+    },
+    proof=(
+        REDUCTION,
+        Step(r"p=-x,\ w=x:\ \dot x=-x^2(c+ax)\text{ from both}", lambda: _on_ray(1), lambda: _on_ray(-1)),
+        Step(
+            r"y=x_0/(1+qx_0t)\text{ solves }\dot y=-qy^2\text{, and } c\le c+ax\le c+ax_0",
+            lambda: _comparison(1),
+            lambda: _comparison(2),
+        ),
+        Step(r"p=w>0:\ \dot p=p^2(c-ap)>0\text{ below } c/a", lambda: _leaves(1), lambda: _leaves(-1)),
+    ),
+    scope="one mode with w = p = v in size, any a, c > 0, alpha_p = 1, no decay",
+    picture=_ray_picture,
+    explains="Half of the ray runs into the origin, so a start there collapses without weight decay, without ever "
+    "showing an exponential. Off the ray the kept offset w² - p² decides: see byol-aligned-limit.",
+)
+CLAIMS: tuple[Claim, ...] = (SIDES, ORIGIN)
