@@ -12,6 +12,7 @@ differentiable wherever its formula is. On inputs:
     zero vector        l2-normalised losses keep it at 0 (floor 1e-12 under the norm)
 """
 
+from full_models.losses.blocked import blocked_info_nce, blocked_nt_xent
 from full_models.losses.contrastive import (
     decoupled_contrastive,
     info_nce,
@@ -35,6 +36,8 @@ from full_models.losses.statistics import barlow_twins, lejepa, matrix_ssl, rand
 __all__ = [
     "alignment",
     "barlow_twins",
+    "blocked_info_nce",
+    "blocked_nt_xent",
     "cross_entropy",
     "decoupled_contrastive",
     "info_nce",

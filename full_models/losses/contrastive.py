@@ -111,8 +111,8 @@ def spectral_contrastive(z: Tensor, z_plus: Tensor, *, mu: float = 1.0, conventi
     return (mean_off_diagonal(s.square()) - 2 * s.diagonal(dim1=-2, dim2=-1).mean(-1)) / mu
 
 
-def _scores(z: Tensor, z_plus: Tensor, tau: float, critic: str, M: Tensor | None) -> Tensor:
-    """s (…, N, N)."""
+def critic_pair(z: Tensor, z_plus: Tensor, tau: float, critic: str, M: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(q, k), each (…, N, d), with s_ij = q_i·k_j / tau for the critics of `info_nce`; checks all arguments."""
     check_pair(z, z_plus)
     check_positive(tau=tau)
     if critic not in CRITICS:
@@ -122,10 +122,14 @@ def _scores(z: Tensor, z_plus: Tensor, tau: float, critic: str, M: Tensor | None
     if M is not None:
         if M.ndim < 2 or M.shape[-2:] != (z.shape[-1], z.shape[-1]):
             raise ValueError(f"M has shape {tuple(M.shape)}: give (…, {z.shape[-1]}, {z.shape[-1]})")
-        z = z @ M
-    elif critic == "cosine":
-        z, z_plus = normalise(z), normalise(z_plus)
-    return z @ z_plus.mT / tau
+        return z @ M, z_plus
+    return (normalise(z), normalise(z_plus)) if critic == "cosine" else (z, z_plus)
+
+
+def _scores(z: Tensor, z_plus: Tensor, tau: float, critic: str, M: Tensor | None) -> Tensor:
+    """s (…, N, N)."""
+    q, k = critic_pair(z, z_plus, tau, critic, M)
+    return q @ k.mT / tau
 
 
 def _both_views(z: Tensor, z_plus: Tensor, tau: float) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,105 @@
+"""InfoNCE and NT-Xent of many samples, by blocks of rows: no N x N matrix in memory.
+
+The formulas and letters are those of `full_models.losses.contrastive`, the values and gradients too, to rounding. Both
+losses are  J = (1/N) Σ_i [ log Σ_j exp s_ij - s_i,pos(i) ],  s_ij = q_i·k_j / tau, whose gradient is that of a softmax
+π_ij = exp s_ij / Σ_l exp s_il:
+
+    ∂J/∂q_i = (Σ_j π_ij k_j - k_pos(i)) / (tau N)        ∂J/∂k_j = (Σ_i π_ij q_i - q_pos⁻¹(j)) / (tau N)
+
+A block of rows of s holds whole softmaxes, so it gives its part of value and gradients at once and is overwritten by the
+next: three products and one exponential an entry, 6 N² d operations and N² exponentials in all, which is what the
+gradient costs anyway. Memory is ROWS x N and the two gradients. Where |s| is small enough by Cauchy-Schwarz, exp s itself is
+summed, and the two passes that find and take away the maximum of a row fall away.
+
+The gradients are computed in the forward pass and kept; they have no derivative of their own: `create_graph` raises a RuntimeError.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from full_models.losses.contrastive import critic_pair
+from full_models.losses.inputs import check_pair, check_positive, is_paper, normalise
+
+ROWS = 192  # rows of s at a time: products of this height run at nearly the full rate; 192 x 4096 is 6 MB in float64
+
+
+def blocked_info_nce(
+    z: Tensor, z_plus: Tensor, *, tau: float = 0.1, critic: str = "cosine", M: Tensor | None = None
+) -> Tensor:
+    """`info_nce` with its arguments, (…) over leading axes, in O(N) memory. Exact; once differentiable.
+
+    Raises ValueError on shapes, critic, tau.
+    """
+    q, k = critic_pair(z, z_plus, tau, critic, M)
+    return _over_leading_axes(q, k, tau, 0)
+
+
+def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: str = "paper") -> Tensor:
+    """`nt_xent` with its arguments, (…) over leading axes, in O(N) memory. Exact; once differentiable.
+
+    Raises ValueError on shapes, tau, convention.
+    """
+    scale = 1.0 if is_paper(convention) else 2.0
+    check_pair(z, z_plus)
+    check_positive(tau=tau)
+    u = normalise(torch.cat([z, z_plus], -2))
+    return scale * _over_leading_axes(u, u, tau, z.shape[-2])
+
+
+def _over_leading_axes(q: Tensor, k: Tensor, tau: float, offset: int) -> Tensor:
+    """One network after another: each is large. offset: pos(i) = i + offset (mod N); > 0 also takes row i's own k_i out."""
+    lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
+    pairs = zip(*(x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (q, k)), strict=True)
+    with_gradient = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
+    losses = [_Softmax.apply(a, b, tau, offset, with_gradient) for a, b in pairs]
+    return torch.stack(losses).reshape(lead) if losses else q.new_zeros(lead)
+
+
+class _Softmax(torch.autograd.Function):
+    """J above as a function of q and k, each (N, d)."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, with_gradient: bool) -> Tensor:
+        N, d = q.shape
+        keys, partner = k.mT.contiguous(), k.roll(-offset, 0) if offset else k
+        gq, gk = (torch.empty_like(q), q.new_zeros(d, N)) if with_gradient else (None, None)
+        losses, scores = q.new_empty(N), q.new_empty(min(ROWS, N), N)
+        safe = math.log(torch.finfo(q.dtype).max) / 2  # half, so that products of exp(± safe) are normal numbers too
+        bounded = _bound(q, k) / tau <= safe  # False for NaN
+        for i in range(0, N, ROWS):
+            block = slice(i, i + ROWS)
+            rows = q[block] / tau
+            s = torch.mm(rows, keys, out=scores[: len(rows)])
+            if offset:
+                s.diagonal(i).fill_(-torch.inf)
+            top = 0.0 if bounded else s.amax(-1, keepdim=True)
+            if not bounded:
+                s.sub_(top).clamp_(min=-safe)  # e^-safe is nothing beside the row's 1, but no denormal, which is slow
+            norm = s.exp_().sum(-1, keepdim=True)
+            losses[block] = (norm.log() + top)[:, 0] - (rows * partner[block]).sum(-1)
+            if gq is not None and gk is not None:
+                torch.div(torch.mm(keys, s.mT).mT, norm, out=gq[block])
+                gk.addmm_((rows / norm).mT, s)
+        if gq is not None and gk is not None:
+            gq.sub_(partner).div_(tau * N)
+            gk.sub_((q.roll(offset, 0) if offset else q).mT, alpha=1 / tau).div_(N)
+            ctx.save_for_backward(gq, gk.mT)
+        return losses.mean()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if torch.is_grad_enabled():  # create_graph: the gradients kept are constants, and would be taken for such
+            raise RuntimeError("a blocked loss has no second derivative: use info_nce or nt_xent for that")
+        gq, gk = ctx.saved_tensors
+        needs_q, needs_k, *_ = ctx.needs_input_grad
+        return upstream * gq if needs_q else None, upstream * gk if needs_k else None, None, None, None
+
+
+def _bound(q: Tensor, k: Tensor) -> float:
+    """max_i ‖q_i‖ max_j ‖k_j‖ >= |q_i·k_j|."""
+    return float(q.norm(dim=-1).max() * k.norm(dim=-1).max())

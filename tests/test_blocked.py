@@ -1,0 +1,192 @@
+"""Blocked InfoNCE and NT-Xent against the plain losses: value, gradient, memory, and what a fault would look like."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.harness import MIB, peak_memory
+from full_models.losses import blocked, blocked_info_nce, blocked_nt_xent, info_nce, nt_xent
+
+torch.set_num_threads(1)
+
+Loss = Callable[..., Tensor]
+PAIRS: dict[str, tuple[Loss, Loss]] = {"InfoNCE": (info_nce, blocked_info_nce), "NT-Xent": (nt_xent, blocked_nt_xent)}
+
+
+def views(
+    N: int, d: int, dtype: torch.dtype = torch.float64, lead: tuple[int, ...] = (), seed: int = 0
+) -> list[Tensor]:
+    """Two views (…, N, d) that agree loosely, so that softmaxes are neither flat nor saturated."""
+    g = torch.Generator().manual_seed(seed)
+    z, noise = (torch.randn(*lead, N, d, dtype=torch.float64, generator=g) for _ in range(2))
+    return [z.to(dtype), (z + 2 * noise).to(dtype)]
+
+
+def value_and_gradients(loss: Loss, inputs: list[Tensor], **options: Any) -> list[Tensor]:
+    leaves = [x.clone().requires_grad_() for x in inputs]
+    J = loss(*leaves, **options)
+    return [J.detach(), *torch.autograd.grad(J.sum(), leaves)]
+
+
+def excess(plain: Loss, other: Loss, inputs: list[Tensor], tau: float, **options: Any) -> float:
+    """Largest difference of value and gradients over what rounding allows; <= 1 is agreement.
+
+    A score is a sum of d terms and off by d u max|s| at most (u the unit roundoff, here 1 + d for the norms), a softmax
+    twice that, a sum over N rows adds N u: 8 (N + d) u max(1, |s|) bounds the sum of both sides. Gradients in the unit of a
+    largest one that is possible, max(‖q‖, ‖k‖) / (tau N) divided by the least norm.
+    """
+    N, d, u = *inputs[0].shape[-2:], torch.finfo(inputs[0].dtype).eps / 2
+    norms = torch.cat([x.norm(dim=-1).flatten() for x in inputs])
+    cosine = "critic" not in options or options["critic"] == "cosine"
+    largest = 1.0 if cosine else float(norms.max()) ** 2 * float(options.get("M", torch.eye(d)).norm())
+    law = 8 * (N + d) * u * max(1.0, largest / tau)
+    unit = [1.0, *[largest / float(norms.min()) / (tau * N)] * 2]
+    pairs = zip(*(value_and_gradients(f, inputs, tau=tau, **options) for f in (plain, other)), unit, strict=True)
+    worst = [float((a - b).abs().max()) / (law * scale) for a, b, scale in pairs]
+    return max(worst) if all(w == w for w in worst) else float("inf")  # a NaN is no agreement
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("tau", [0.5, 0.07, 0.002])  # at 0.002 |s| may reach 500: the rows' maxima are taken away
+@pytest.mark.parametrize("N", [1, 2, 191, 193, 400])  # around the height of a block, and two blocks and a rest
+@pytest.mark.parametrize("name", PAIRS)
+def test_value_and_gradient_are_the_plain_losses(name: str, N: int, tau: float, dtype: torch.dtype) -> None:
+    plain, other = PAIRS[name]
+    assert excess(plain, other, views(N, 6, dtype), tau) <= 1
+
+
+@pytest.mark.parametrize("critic", ["dot", "bilinear"])
+@pytest.mark.parametrize("tau", [1.0, 0.02])
+def test_every_critic(critic: str, tau: float) -> None:
+    M = {"M": torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))}
+    assert (
+        excess(info_nce, blocked_info_nce, views(250, 6), tau, critic=critic, **(M if critic == "bilinear" else {}))
+        <= 1
+    )
+
+
+def test_a_batch_of_networks_and_the_two_conventions() -> None:
+    for name, (plain, other) in PAIRS.items():
+        assert excess(plain, other, views(30, 4, lead=(3, 2)), 0.2) <= 1, name
+    assert excess(nt_xent, blocked_nt_xent, views(30, 4), 0.2, convention="reference") <= 1
+    assert blocked_info_nce(*views(30, 4, lead=(3, 2))).shape == (3, 2)
+    assert blocked_info_nce(*views(30, 4, lead=(0,))).shape == (0,)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_gradcheck(name: str) -> None:
+    inputs = [x.requires_grad_() for x in views(7, 3)]
+    assert torch.autograd.gradcheck(partial(PAIRS[name][1], tau=0.3), inputs)
+
+
+def test_it_drops_into_training() -> None:
+    """Ten steps of SGD on a linear encoder: the same weights to rounding, whichever form the loss has."""
+    x, x_plus = views(300, 8)
+    ends = []
+    for loss in (info_nce, blocked_info_nce):
+        W = torch.eye(8, dtype=torch.float64)[:4].clone().requires_grad_()
+        optimiser = torch.optim.SGD([W], lr=0.5)
+        for _ in range(10):
+            optimiser.zero_grad()
+            loss(x @ W.mT, x_plus @ W.mT, tau=0.2).backward()
+            optimiser.step()
+        ends.append(W.detach())
+    assert (ends[0] - ends[1]).abs().max() < 10 * 8 * 308 * 2**-53 / 0.2  # ten steps, each within the law of one
+    assert (ends[0] - torch.eye(8, dtype=torch.float64)[:4]).abs().max() > 0.01
+
+
+def test_only_what_needs_a_gradient_gets_one_and_none_is_kept_without() -> None:
+    z, z_plus = views(20, 4)
+    z.requires_grad_()
+    J = blocked_info_nce(z, z_plus)
+    (3 * J).backward()
+    expected = value_and_gradients(info_nce, [z.detach(), z_plus])[1]
+    torch.testing.assert_close(z.grad, 3 * expected, rtol=1e-12, atol=1e-16)  # rounding of the law above
+    assert z_plus.grad is None
+    with torch.no_grad():
+        assert blocked_info_nce(z, z_plus).grad_fn is None
+
+
+def test_a_second_derivative_is_refused_and_not_wrong() -> None:
+    z, z_plus = (x.requires_grad_() for x in views(5, 3))
+    with pytest.raises(RuntimeError, match="no second derivative: use info_nce or nt_xent"):
+        torch.autograd.grad(blocked_info_nce(z, z_plus), z, create_graph=True)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("tau", [0.5, 0.002])
+def test_nan_and_constant_rows(name: str, tau: float) -> None:
+    z, z_plus = views(200, 3)
+    z[150, 1] = torch.nan
+    assert PAIRS[name][1](z, z_plus, tau=tau).isnan()
+    same = torch.ones(200, 3, dtype=torch.float64)
+    chance = torch.tensor(200.0 if name == "InfoNCE" else 399.0, dtype=torch.float64).log()
+    # equal scores of up to 500 are equal to rounding only: N u 500 of the law
+    torch.testing.assert_close(PAIRS[name][1](same, same, tau=tau), chance, rtol=0, atol=8 * 203 * 2**-53 / tau)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda z: blocked_info_nce(z, z[:2]), "give both as"),
+        (lambda z: blocked_info_nce(z, z, tau=0.0), "tau = 0.0: give a finite number > 0"),
+        (lambda z: blocked_info_nce(z, z, critic="l2"), "critic 'l2' is not one of"),
+        (lambda z: blocked_nt_xent(z, z, tau=-1.0), "tau = -1.0: give a finite number > 0"),
+        (lambda z: blocked_nt_xent(z, z, convention="other"), "convention 'other' is not known"),
+    ],
+)
+def test_bad_input_says_what_to_do(call: Callable[[Tensor], Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(torch.ones(3, 2))
+
+
+def test_no_matrix_of_all_pairs_is_in_memory() -> None:
+    N, d = 3000, 8
+    square = N * N * 8 / MIB  # one N x N matrix, 69 MiB
+    peaks = [
+        peak_memory(
+            partial(value_and_gradients, loss, views(N, d)), warm=partial(value_and_gradients, loss, views(50, d))
+        )
+        for loss in (info_nce, blocked_info_nce)
+    ]
+    assert peaks[0] > 2 * square  # the measurement sees the plain loss's matrices
+    assert peaks[1] < square / 4  # 192 rows are a sixteenth; the rest is room for the allocator
+
+
+MUTATIONS = {
+    "positive not taken away from ∂J/∂q": ("gq.sub_(partner)", "gq"),
+    "positive taken from the wrong key": ("k.roll(-offset, 0)", "k.roll(1 - offset, 0)"),
+    "∂J/∂k rolled the other way": ("q.roll(offset, 0)", "q.roll(1 - offset, 0)"),
+    "rows not normalised in ∂J/∂k": ("(rows / norm).mT", "rows.mT"),
+    "1 / tau lost in ∂J/∂q": ("div_(tau * N)", "div_(N)"),
+    "last block dropped": ("range(0, N, ROWS)", "range(0, N - ROWS, ROWS)"),
+    "own score kept": ("if offset:\n                s.diag", "if False:\n                s.diag"),
+    "own score of the first block masked in every block": ("s.diagonal(i)", "s.diagonal(0)"),
+    "maximum not given back": ("norm.log() + top", "norm.log()"),
+    "upstream gradient dropped": ("upstream * gq", "gq"),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_fault_in_the_blocks_is_found(name: str) -> None:
+    text = Path(blocked.__file__).read_text()
+    old, new = MUTATIONS[name]
+    assert text.count(old) == 1
+    mutant = types.ModuleType("mutant")
+    exec(compile(text.replace(old, new), "mutant", "exec"), mutant.__dict__)
+    inputs = views(400, 6)
+    twice = lambda loss: lambda *a, **k: 2 * loss(*a, **k)  # noqa: E731  an upstream gradient that is not 1
+    worst = max(
+        excess(twice(plain), twice(other), inputs, tau)
+        for plain, other in ((info_nce, mutant.blocked_info_nce), (nt_xent, mutant.blocked_nt_xent))
+        for tau in (0.3, 0.002)
+    )
+    assert worst > 1e6  # at the order of the fault; rounding is below 1
