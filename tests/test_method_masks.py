@@ -141,6 +141,8 @@ def test_tokens_of_a_clip_are_frame_by_frame() -> None:
     by_hand = vit.transformer(vit.embedding(vit.patches(x[:, 2])[:, 5:6]) + position[2 * P + 5].double())
     assert torch.allclose(alone, by_hand, atol=1e-12)  # rounding
     assert torch.equal(clip(x), clip.tokens(x).mean(1))
+    still = x[:, :1].expand(-1, FRAMES, -1, -1, -1)
+    assert torch.equal(clip(x[:, 0]), clip(still)) and not torch.equal(clip(x), clip(still))  # an image is a still clip
 
 
 def test_positions_tell_every_token_of_a_clip_apart() -> None:

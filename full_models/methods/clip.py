@@ -13,7 +13,8 @@ class ClipEncoder(nn.Module):
     """Clips (N, T, c, h, w) → tokens (N, T P, dim) and features (N, dim), their mean; patch p of frame t is token t P + p.
 
     Patch embedding and layers are the image transformer's; positions are those of `spacetime`. Every token attends to
-    every other, in all frames. `frames` T is fixed.
+    every other, in all frames. `frames` T is fixed. Features of images (N, c, h, w) are those of clips that stand still,
+    each T copies of its image, as the paper evaluates on images.
     """
 
     position: Tensor
@@ -38,7 +39,8 @@ class ClipEncoder(nn.Module):
         return self.vit.transformer(self.vit.embedding(patches) + position)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.tokens(x).mean(1)
+        clips = x[:, None].expand(-1, self.frames, -1, -1, -1) if x.ndim == 4 else x
+        return self.tokens(clips).mean(1)
 
 
 def spacetime(frames: int, grid: tuple[int, int], dim: int) -> Tensor:

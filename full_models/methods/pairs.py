@@ -109,14 +109,6 @@ def barlow_twins(parts: Parts, *, lam: float = 0.0051, convention: str = "refere
     )
 
 
-def matrix_ssl(
-    parts: Parts, *, gamma: float = 1.0, lam: float = 0.5, mu: float = 0.5, convention: str = "reference"
-) -> Method:
-    """Matrix-SSL at lam = mu = 0.5 with the authors' fourth-order logarithm, which has no NaN (Zhang et al. 2023)."""
-    criterion = of_embeddings(losses.matrix_ssl, gamma=gamma, lam=lam, mu=mu, convention=convention)
-    return JointEmbedding(parts.encoder, parts.projector(), criterion)
-
-
 def lejepa(
     parts: Parts, *, lam: float = 0.02, directions: int = 256, knots: int = 17, convention: str = "reference"
 ) -> Method:
@@ -190,6 +182,34 @@ def simsiam(
         stop=stop,
         predictor_rate=predictor_rate,
         predictor_fixed=predictor_fixed,
+    )
+
+
+def matrix_ssl(
+    parts: Parts,
+    *,
+    predictor: str = "mlp",
+    predictor_hidden: int = 32,
+    ema: float = 0.99,
+    schedule: str = "cosine",
+    gamma: float = 1.0,
+    lam: float = 0.5,
+    mu: float = 0.5,
+    convention: str = "reference",
+) -> Method:
+    """Matrix-SSL between prediction and moving-average target, mean of both directions, as the authors' code has it.
+
+    lam = mu = 0.5, gamma = 1, the fourth-order logarithm, which has no NaN (Zhang et al. 2023). Without the target's
+    stop-gradient this loss has its minimum at rank one: see `full_models.losses.matrix_ssl`. The code's average starts
+    at 0.996.
+    """
+    encoder, projector = parts.encoder, parts.projector()
+    return LatentPrediction(
+        encoder,
+        projector,
+        learned_predictor(predictor, parts.d, parts.generator, predictor_hidden),
+        partial(losses.matrix_ssl, gamma=gamma, lam=lam, mu=mu, convention=convention),
+        target=average(encoder, projector, ema, schedule),
     )
 
 
