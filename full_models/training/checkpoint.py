@@ -17,7 +17,7 @@ NAME = "checkpoint.pt"
 def write(folder: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values; a kill at any moment leaves the previous checkpoint readable."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{NAME}.{os.getpid()}.part"
+    part = folder / f"{NAME}.part"  # one name: what a kill leaves behind, the next write takes
     with part.open("wb") as file:
         torch.save(state, file)
         file.flush()
