@@ -43,8 +43,10 @@ def assign(targets: Sequence[str], values: str) -> str:
 
 
 def sizes(z: Sequence[str], y: Sequence[str]) -> list[str]:
-    """The scale each component's error is held against: s = atol + rtol max(|y|, |z|)."""
-    return [f"    s{j} = atol + rtol * max(abs({a}), abs({b}))" for j, (a, b) in enumerate(zip(y, z, strict=True))]
+    """One over the scale that each component's error is held against: s = 1 / (atol + rtol max(|y|, |z|))."""
+    return [
+        f"    s{j} = 1.0 / (atol + rtol * max(abs({a}), abs({b})))" for j, (a, b) in enumerate(zip(y, z, strict=True))
+    ]
 
 
 def mean_square(terms: Sequence[str]) -> str:
@@ -66,13 +68,13 @@ def explicit_step(n: int, m: int) -> list[str]:
         lines.append(f"    {z[j]} = {y[j]} + h * ({combination(DOP853_B, [stage[j] for stage in k])})")
     lines += [assign(fz, f"field({', '.join([*z, *q])})"), *sizes(z, y)]
     for name, e in (("a", DOP853_E5), ("b", DOP853_E3)):
-        terms = [f"({combination(e, [stage[j] for stage in k])}) / s{j}" for j in range(n)]
+        terms = [f"({combination(e, [stage[j] for stage in k])}) * s{j}" for j in range(n)]
         lines += [f"    {name}{j} = {term}" for j, term in enumerate(terms)]
     lines.append(f"    a, b = {mean_square(names('a', n))}, {mean_square(names('b', n))}")
     lines.append("    error = h * a / sqrt(a + 0.01 * b + 1e-300)")
-    moved = " + ".join(f"(({fz[j]} - {k[-1][j]}) / s{j}) * (({fz[j]} - {k[-1][j]}) / s{j})" for j in range(n))
+    moved = " + ".join(f"(({fz[j]} - {k[-1][j]}) * s{j}) * (({fz[j]} - {k[-1][j]}) * s{j})" for j in range(n))
     apart = " + ".join(
-        f"(({z[j]} - x{stages - 1}_{j}) / s{j}) * (({z[j]} - x{stages - 1}_{j}) / s{j})" for j in range(n)
+        f"(({z[j]} - x{stages - 1}_{j}) * s{j}) * (({z[j]} - x{stages - 1}_{j}) * s{j})" for j in range(n)
     )
     lines.append(f"    stiff = h * h * ({moved}) > {STABILITY**2!r} * ({apart})")
     return [*lines, f"    return {', '.join([*z, *fz])}, error, stiff"]
@@ -140,7 +142,7 @@ def stiff_step(n: int, m: int, how: str) -> list[str]:
     z, fz = names("z", n), names("fz", n)
     lines += [f"    {z[j]} = x5_{j} + {u[5][j]}" for j in range(n)]
     lines += [assign(fz, f"field({', '.join([*z, *q])})"), *sizes(z, y)]
-    lines.append(f"    error = sqrt({mean_square([f'{u[5][j]} / s{j}' for j in range(n)])}) if whole else 1e300")
+    lines.append(f"    error = sqrt({mean_square([f'{u[5][j]} * s{j}' for j in range(n)])}) if whole else 1e300")
     return [*lines, f"    return {', '.join([*z, *fz])}, error, False"]
 
 

@@ -1,0 +1,179 @@
+"""Per-mode ensembles: the project and its peers in one run, at matched true error. `python -m benchmarks.modes [--quick]`.
+
+The system is `dynamics.modes.field`: (p, w, v) under an EMA target, six parameters a member, drawn at random. Mild:
+rates of order one; stiff: alpha_p and beta from 100 to 1000. The true error of a member is max |y - exact| over
+max |exact|, exact by scipy (DOP853, stiff: Radau) at rtol 1e-13; each method runs at the loosest tolerance, in steps
+of √10, at which the 99 % quantile of it is below the target. One core: the process is bound to one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks import harness
+
+import numpy as np  # isort: skip  after the harness, which sets the thread counts
+from scipy.integrate import solve_ivp
+from tqdm import tqdm
+
+from benchmarks.modes_peers import PEERS, Array, Peer, project
+from dynamics import modes
+
+T_END = 20.0
+TARGET = 1e-6  # of the true error
+TOLERANCES = 10.0 ** -np.arange(3.0, 12.5, 0.5)
+QUANTILE = 0.99
+GOALS = {  # family of peers -> how many times slower than the project it should at least be
+    "mild": {"scipy loop": 1000, "odeint": 300, "batched": 30, "one scipy system": 10},
+    "stiff": {"odeint": 100, "any": 1},
+}
+BUDGET_SECONDS, BUDGET_MIB = 3.0, 200.0  # for 10^6 mild trajectories on one core
+
+
+def draw(case: str, members: int, seed: int = 0) -> tuple[Array, Array]:
+    """y0 (M, 3) and q (M, 6): the first members are the same for every M."""
+    u = np.random.default_rng(seed).random((members, 7))
+    p, w, tau = 0.05 + 0.95 * u[:, 0], 0.05 + 0.95 * u[:, 1], u[:, 2]
+    rates = (
+        (10 ** (u[:, 4] - 0.5), 0.2 + 1.8 * u[:, 5]) if case == "mild" else (10 ** (2 + u[:, 4]), 10 ** (2 + u[:, 5]))
+    )
+    eta = 0.1 * u[:, 6]
+    return np.stack([p, w, tau * w], 1), np.stack([1 + u[:, 3], np.ones(members), *rates, eta, eta], 1)
+
+
+def exact(case: str, members: int) -> Array:
+    """The reference, by scipy alone."""
+    y0, q = draw(case, members)
+    method, out = "DOP853" if case == "mild" else "Radau", np.empty((members, 3))
+    for i in range(members):
+        field = lambda _, y, k=q[i]: modes.field(y[0], y[1], y[2], *k)  # noqa: E731
+        out[i] = solve_ivp(field, (0.0, T_END), y0[i], method, rtol=1e-13, atol=1e-20).y[:, -1]
+    return out
+
+
+def errors(y: Array, reference: Array) -> Array:
+    """True error of each member that has a reference."""
+    near = y[: len(reference)]
+    return np.abs(near - reference[: len(near)]).max(1) / np.abs(reference[: len(near)]).max(1)
+
+
+def solve(peer: Peer | None, case: str, members: int, tol: float) -> Array:
+    """Picklable, for the child process in which memory is measured."""
+    return (project if peer is None else peer.solve)(*draw(case, members), T_END, tol)
+
+
+def row(case: str, name: str, peer: Peer | None, members: int, reference: Array, memory: bool) -> dict[str, Any]:
+    """One line of the table: tolerance matched, microseconds per trajectory, memory."""
+    data, run = draw(case, members), project if peer is None else peer.solve
+    worst: dict[float, Array] = {}
+
+    def error_at(tol: float) -> float:
+        worst[tol] = errors(run(*data, T_END, tol), reference)
+        return float(np.quantile(worst[tol], QUANTILE)) if np.isfinite(worst[tol]).all() else np.inf
+
+    matched = harness.match(error_at, TARGET, TOLERANCES)
+    out: dict[str, Any] = {"problem": case, "method": name, "members": members, "tolerance": matched.tolerance}
+    if matched.tolerance is None:
+        return out | {"skipped": f"error {matched.error:.1e} even at the tightest tolerance"}
+    timing = harness.measure(functools.partial(run, *data, T_END, matched.tolerance))
+    scale = 1e6 / members
+    out |= {"error_q99": matched.error, "error_max": float(worst[matched.tolerance].max())}
+    out |= {
+        "us_per_trajectory": scale * timing.median,
+        "us_min": scale * timing.minimum,
+        "us_max": scale * timing.maximum,
+    }
+    if memory:
+        warm = functools.partial(solve, peer, case, members if peer and not peer.fork else 64, matched.tolerance)
+        job = functools.partial(solve, peer, case, members, matched.tolerance)
+        out["mib"] = harness.peak_memory(job, warm, fresh=True)
+    return out
+
+
+def growth(case: str, tol: float, sizes: Sequence[int], name: str, run: Callable[..., Any]) -> dict[str, Any]:
+    """Seconds against the number of members, and the exponent."""
+    seconds = [harness.measure(functools.partial(run, *draw(case, m), T_END, tol)).median for m in sizes]
+    return {"problem": case, "method": name, "members": list(sizes), "seconds": seconds,
+            "exponent": harness.exponent(sizes, seconds)}  # fmt: skip
+
+
+def compare(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Adds to each row how many times slower than the project it is; returns the goals with the least ratio reached."""
+    reached: dict[str, Any] = {}
+    for case, goals in GOALS.items():
+        timed = [r for r in rows if r["problem"] == case and "us_per_trajectory" in r]
+        ours = next(r["us_per_trajectory"] for r in timed if r["family"] == "project")
+        for r in timed:
+            r["slower"] = r["us_per_trajectory"] / ours
+        for family, goal in goals.items():
+            ratios = [r["slower"] for r in timed if r["family"] != "project" and family in (r["family"], "any")]
+            if ratios:
+                reached[f"{case}: {family}, at least {goal}x"] = f"{min(ratios):.3g}x" + (
+                    "" if min(ratios) >= goal else " (missed)"
+                )
+    return reached
+
+
+def million(tol: float) -> dict[str, Any]:
+    """10^6 mild trajectories: seconds, and memory beyond the inputs' own process."""
+    size = 1_000_000
+    data = draw("mild", size)
+    seconds = harness.measure(lambda: project(*data, T_END, tol)).median
+    mib = harness.peak_memory(functools.partial(_million, tol, size), functools.partial(_million, tol, 64), fresh=True)
+    return {"seconds": seconds, "seconds_wanted": BUDGET_SECONDS, "mib_with_inputs": mib, "mib_wanted": BUDGET_MIB}
+
+
+def _million(tol: float, size: int) -> None:
+    """As a user would: the columns drawn one by one, scalars left as scalars."""
+    from dynamics.ensemble import integrate_many
+
+    rng = np.random.default_rng(0)
+    p, w, eta, a = (rng.uniform(low, high, size) for low, high in ((0.05, 1), (0.05, 1), (0.0, 0.1), (1.0, 2.0)))
+    integrate_many(modes.field, (p, w, w), (a, 1.0, 1.0, 0.5, eta, eta), T_END, rtol=tol)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer members and no memory of peers: under 90 s")
+    quick = parser.parse_args(argv).quick
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    rows: list[dict[str, Any]] = []
+    ours: dict[str, dict[str, Any]] = {}
+    plan = [(case, peer) for case in GOALS for peer in (None, *PEERS) if peer is None or getattr(peer, case)]
+    references = {case: exact(case, 12 if quick else 40) for case in GOALS}
+    for case, peer in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI"))):
+        name = "noncollapse" if peer is None else peer.name
+        about = {"family": "project" if peer is None else peer.family}
+        if peer is not None and not harness.installed(peer.package):
+            rows.append({"problem": case, "method": name, **about, "skipped": f"{peer.package} is not installed"})
+            continue
+        members = (20_000 if quick else 100_000) if peer is None else getattr(peer, case)
+        members = min(members, 12) if quick and members < 100 else members
+        rows.append(row(case, name, peer, members, references[case], memory=not quick) | about)
+        if peer is None:
+            ours[case] = rows[-1]
+    reached = compare(rows)
+    sizes = [10**k for k in range(3, 6 if quick else 7)]
+    notes: dict[str, Any] = {"target true error (99 % quantile)": TARGET, "goals": reached}
+    notes |= {f"growth, {case}": growth(case, ours[case]["tolerance"], sizes, "noncollapse", project) for case in GOALS}
+    notes["a million mild trajectories"] = million(ours["mild"]["tolerance"]) if not quick else "only in the full form"
+    notes["limits of this machine"] = harness.limits()
+    path = harness.write("modes-quick" if quick else "modes", [_rounded(r) for r in rows], notes)
+    print(path.with_suffix(".md").read_text())
+    return 0
+
+
+def _rounded(r: Mapping[str, Any]) -> dict[str, Any]:
+    order = ("problem", "method", "members", "tolerance", "error_q99", "error_max", "us_per_trajectory", "us_min", "us_max",
+             "slower", "mib", "skipped")  # fmt: skip
+    return {key: float(f"{r[key]:.4g}") if isinstance(r.get(key), float) else r[key] for key in order if key in r}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
