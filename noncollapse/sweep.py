@@ -1,0 +1,253 @@
+"""Sweeps: one function over many items, by any `concurrent.futures.Executor`, each chunk recorded as it is done.
+
+    sweep(partial(residual_of, "3.3-parabola", "flow"), grid(setting, training__eta=[0, 0.1, 0.2]), folder, processes(8))
+
+The default engine is a pool of processes on this machine; `dask` hands the same chunks to an existing cluster. This process
+alone writes the records, from the results it receives: a worker that dies takes no more than the chunks it was at, and these
+run again; a chunk has one record, whatever was tried; a sweep begun again runs what has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tqdm import tqdm
+
+from noncollapse.errors import UsageError
+
+if TYPE_CHECKING:
+    from dynamics.setting import Setting
+
+Item = TypeVar("Item")
+Engine = Callable[[], AbstractContextManager[Executor]]
+PATIENCE = 3  # times in a row that workers may die without any chunk being finished
+
+
+class SweepError(RuntimeError):
+    """Some chunks have no result; the message says how many, why the first, and what to do. The others are recorded."""
+
+
+def sweep(
+    work: Callable[[Item], Any],
+    items: Sequence[Item],
+    folder: Path,
+    engine: Engine | None = None,
+    chunk: int | None = None,
+    tag: str = "",
+) -> list[Any]:
+    """[work(item) for item in items], as plain JSON values, computed by the engine and recorded in `folder`.
+
+    work: a module-level function or a `functools.partial` of one, that the workers can import; it returns plain finite
+    numbers, text, lists and dicts (arrays become lists). items: plain JSON values, or objects with `to_dict` (Settings).
+    chunk: items a task (None: 64 chunks, at most 100 items each): long enough to outweigh the hundredth of a second that a
+    task costs, short enough to be lost. A record is named by the hash of work, items and tag: give as `tag` what else the
+    result depends on, such as a version; another chunk size makes other records.
+    Raises SweepError where chunks failed, after all others are recorded; UsageError on arguments that mean nothing.
+    """
+    if chunk is None:
+        chunk = max(1, min(100, math.ceil(len(items) / 64)))
+    if chunk < 1:
+        raise UsageError(f"chunk is {chunk}: give a whole number >= 1")
+    chunks = [items[i : i + chunk] for i in range(0, len(items), chunk)]
+    texts = [_text(list(part)) for part in chunks]
+    paths = [folder / f"{_hash(_name(work), tag, text)}.json" for text in texts]
+    found = [_read(path, text) for path, text in zip(paths, texts, strict=True)]
+    missing = [i for i, results in enumerate(found) if results is None]
+    errors: list[Exception] = []
+    bar = tqdm(total=len(chunks), initial=len(chunks) - len(missing), desc="sweep", unit="chunk", file=sys.stderr,
+               disable=None if os.environ.get("CI") is None else True)  # fmt: skip
+    with bar:
+        tasks = [(work, list(chunks[i])) for i in missing]
+        for n, outcome in outcomes(_run_chunk, tasks, engine or processes()):
+            bar.update()
+            if isinstance(outcome, Exception):
+                errors.append(outcome)
+                continue
+            i = missing[n]
+            try:
+                found[i] = _write(paths[i], texts[i], outcome)
+            except (TypeError, ValueError) as error:
+                errors.append(
+                    UsageError(f"a result is no plain finite value ({error}): return numbers, lists or dicts")
+                )
+    if errors:
+        raise SweepError(
+            f"{len(errors)} of {len(chunks)} chunks failed, the first with {type(errors[0]).__name__}: {errors[0]}; "
+            "the others are recorded: mend the cause and run the same sweep again"
+        )
+    return [result for results in found for result in results or []]
+
+
+def outcomes(
+    work: Callable[..., Any], tasks: Sequence[Sequence[Any]], engine: Engine
+) -> Iterator[tuple[int, Any | Exception]]:
+    """(index, work(*tasks[index]) or the exception it raised) of every task, once each, as they come.
+
+    Tasks that were lost with a broken pool are given to a new one. Raises SweepError if that happens PATIENCE times in a
+    row without a result. On an interrupt what is queued is cancelled and the engine closed.
+    """
+    waiting, fruitless = set(range(len(tasks))), 0
+    while waiting:
+        before = len(waiting)
+        with engine() as executor:
+            futures: dict[Future[Any], int] = {}
+            with suppress(BrokenExecutor):  # a worker died already: what was submitted fails below, what was not waits
+                futures.update((executor.submit(work, *tasks[i]), i) for i in sorted(waiting))
+            try:
+                for future in as_completed(futures):
+                    if not _lost(future):
+                        waiting.discard(futures[future])
+                        yield futures[future], future.exception() or future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+        fruitless = fruitless + 1 if len(waiting) == before else 0
+        if fruitless == PATIENCE:
+            raise SweepError(
+                f"workers died {PATIENCE} times without finishing one of the {len(waiting)} tasks left (out of memory?): "
+                "what is done is recorded; run again with fewer workers or smaller chunks"
+            )
+
+
+def _lost(future: Future[Any]) -> bool:
+    """True if the task has no outcome of its own: its pool broke, or its cluster let it go."""
+    return future.cancelled() or isinstance(future.exception(), BrokenExecutor)
+
+
+def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
+    """A pool of `jobs` processes (None: one a core) on this machine. method "fork" starts faster, where no thread runs."""
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"jobs is {jobs}: give a whole number >= 1")
+
+    @contextmanager
+    def pool() -> Iterator[Executor]:
+        others = set(multiprocessing.active_children())
+        context = multiprocessing.get_context(method)
+        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+        try:
+            yield executor
+        except BaseException:  # interrupted: what is running is dropped, what is recorded stays
+            executor.shutdown(wait=False, cancel_futures=True)
+            for child in set(multiprocessing.active_children()) - others:
+                child.terminate()
+            raise
+        executor.shutdown()
+
+    return pool
+
+
+def dask(address: Any = None) -> Engine:
+    """The workers of a dask cluster: its scheduler's address, a cluster object, or None for one on this machine.
+
+    dask itself gives the tasks of a lost worker to others. Raises UsageError where dask is not installed or not reached.
+    """
+
+    @contextmanager
+    def cluster() -> Iterator[Executor]:
+        try:
+            from distributed import Client  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise UsageError('dask is not installed: pip install "noncollapse[dask]"') from None
+        try:
+            client = Client(address)
+        except OSError as error:
+            raise UsageError(f"no dask scheduler at {address} ({error}): give the address that it prints") from None
+        # pure = False: dask would otherwise run equal calls once, by a hash of their arguments
+        with client, client.get_executor(pure=False) as executor:
+            yield executor
+
+    return cluster
+
+
+def engine_named(name: str) -> Engine:
+    """ "processes", "processes:8", "dask" (workers on this machine) or "dask:tcp://host:8786". Raises UsageError."""
+    kind, _, detail = name.partition(":")
+    if kind == "processes" and (not detail or detail.isdecimal()):
+        return processes(int(detail) if detail else None)
+    if kind == "dask":
+        return dask(detail or None)
+    raise UsageError(f'engine {name!r} is not known: use "processes", "processes:8", "dask" or "dask:ADDRESS"')
+
+
+def grid(setting: Setting, **axes: Sequence[Any]) -> list[Setting]:
+    """The Setting at every combination of values; names as for `Setting.replace`, the last varies fastest."""
+    return [setting.replace(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+
+
+def residual_of(claim_id: str, rung: str, setting: Setting, replicas: int = 32) -> dict[str, Any]:
+    """A claim's residual on one Setting and rung, as its ladder judges it: work for a sweep."""
+    from derivations.registry import CLAIMS
+    from noncollapse.rungs import read
+
+    reading = read(CLAIMS[claim_id], setting, rung, replicas)
+    return {"residual": reading.residual, "tolerance": reading.tolerance, "ok": reading.ok}
+
+
+def _run_chunk(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    return [work(item) for item in items]
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _name(work: Callable[..., Any]) -> str:
+    """The same in every process and on every machine, and another for other arguments of a partial."""
+    if isinstance(work, partial):
+        return f"{_name(work.func)}({_text([work.args, work.keywords])})"
+    name = getattr(work, "__qualname__", "")
+    if not name or "<" in name:  # <lambda>, <locals>
+        raise UsageError(f"{work!r} cannot be sent to a worker: give a module-level function or a partial of one")
+    return f"{work.__module__}.{name}"
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+def _plain(value: Any) -> Any:
+    for convert in ("to_dict", "tolist"):
+        if hasattr(value, convert):
+            return getattr(value, convert)()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _text(value: Any) -> str:
+    try:
+        return json.dumps(value, default=_plain, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"an item cannot be written down ({error}): give plain values or Settings") from None
+
+
+def _read(path: Path, items: str) -> list[Any] | None:
+    """The results of a record; None if there is none, or none of these items that can be read."""
+    try:
+        record = json.loads(path.read_text())
+        return record["results"] if record["items"] == json.loads(items) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(path: Path, items: str, results: list[Any]) -> list[Any]:
+    """The record, whole or not at all; returns the results as they will be read."""
+    text = json.dumps({"items": json.loads(items), "results": results}, default=_plain, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(text + "\n")
+    part.replace(path)
+    return json.loads(text)["results"]
