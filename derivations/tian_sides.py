@@ -141,7 +141,7 @@ RAY = Setting(
     GaussianViews(signal=(1.0,), noise=(0.25,)),
     Network(k=1, start="aligned", w0=0.2),
     Objective(),
-    Training(t_end=20.0, points=11),
+    Training(t_end=20.0, points=11, lr=0.05),
 )
 _w0 = float(abs(start(RAY)[0][0, 0])) / RAY.network.w0  # w(0) of an aligned start is this times its scale
 WIDTHS = (0.2, 0.1, 0.4, 0.8)

@@ -87,6 +87,20 @@ def test_verdicts_of_lines_do_not_depend_on_their_order() -> None:
     assert {name: check(STEPS[name]) for name in reversed(order)} == forward
 
 
+@pytest.mark.parametrize("name", [c.id for c in CLAIMS.values() if c.needs])
+def test_what_needs_more_than_it_states_is_corrected_by_a_claim_that_states_it_all(name: str) -> None:
+    corrected = CLAIMS[CLAIMS[name].corrected_by or ""]
+    assert not corrected.needs
+    assert corrected.proof
+    assert not any(step.at for step in corrected.proof)
+    assert corrected.scope
+
+
+@pytest.mark.parametrize("name", [c.id for c in CLAIMS.values() if c.proof])
+def test_a_proof_says_what_it_covers(name: str) -> None:
+    assert CLAIMS[name].scope
+
+
 # --- the engine of proofs ---------------------------------------------------------------------------------------------
 
 
