@@ -35,7 +35,7 @@ from dynamics.run import Array
 COLLAPSE, SURVIVAL, UNDECIDED = 0, 1, 2
 LEVEL = 1e-3  # of c/a: a weight this much smaller than a healthy one has collapsed, once it is sure to stay
 RTOL = 1e-8
-HORIZON = 1e4  # times 1/h: a start not decided by then lies on the boundary to within rounding
+HORIZON = 1e4  # times 1/h: a start not decided by then lies on the boundary to within the tolerance
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,16 @@ VERBS = {  # verb -> (its module in noncollapse.verbs, one line of help, example
             "train moco --set queue=512 --set tau=0.1 --resume",
         ),
     ),
+    "phase": (
+        "phase",
+        "draw a phase diagram of one mode: where it collapses, and how fast",
+        (
+            "phase",
+            "phase --x eta=0:0.3 --y p0=0:1 --size 1000",
+            "phase --x p0=-0.6:1.2 --y w0=0:1.2 --set eta=0.1",
+            "phase --x beta=0.01:100:log --y p0=0.02:1 --set eta=0.12 --set tau0=0",
+        ),
+    ),
     "report": ("report", "write results/report.html from the records", ("report",)),
 }
 CODES = "exit codes: 0 done; 1 a verdict differs from the ledger or is an error; 2 bad input; 130 interrupted"

@@ -23,7 +23,7 @@ from dynamics.run import Array
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 from dynamics.simulate import exact
 from dynamics.solver import integrate
-from noncollapse import records
+from noncollapse import diagram, records
 from noncollapse.deep_picture import deep_modes
 from noncollapse.sources import ROOT, hash_of
 
@@ -171,8 +171,15 @@ def invariance(scale: float, results: Path) -> Arrays:
     }  # fmt: skip
 
 
+def phase_diagram(scale: float, results: Path) -> Arrays:
+    """Collapse and its time over weight decay and the predictor's start on the parabola: see `noncollapse.diagram`."""
+    side = round(300 * scale**0.5)
+    return diagram.compute(diagram.Axis("eta", 0.0, 0.3), diagram.Axis("p0", 0.0, 1.0), size=(side, side))[0]
+
+
 PICTURES: dict[str, Callable[[float, Path], Arrays]] = {
     "phase-portrait": portrait,
+    "phase-diagram": phase_diagram,
     "weight-decay": decay,
     "rates": rates,
     "invariance": invariance,
@@ -210,4 +217,5 @@ def save(results: Path, name: str, scale: float = 1.0, budget: str = "quick") ->
 def sources_hash() -> str:
     """sha256 (16 hex) of the code the pictures depend on."""
     folders = [sorted((ROOT / name).glob("*.py")) for name in ("dynamics", "full_models")]
-    return hash_of([Path(__file__), Path(__file__).with_name("deep_picture.py"), *folders[0], *folders[1]])
+    here = [Path(__file__).with_name(name) for name in ("pictures.py", "deep_picture.py", "diagram.py")]
+    return hash_of([*here, *folders[0], *folders[1]])

@@ -1,0 +1,61 @@
+"""`noncollapse phase`: a phase diagram of one mode."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from noncollapse.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--x", default="eta=0:0.3", metavar="NAME=LOW:HIGH[:log]", help="horizontal axis")
+    parser.add_argument("--y", default="p0=0:1", metavar="NAME=LOW:HIGH[:log]", help="vertical axis")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="fixed",
+        help="a value held fixed (repeatable): eta, a, c, alpha_p, beta (EMA target), p0, w0 (else on the parabola), tau0",
+    )  # fmt: skip
+    parser.add_argument("--size", default="400", metavar="N or NXxNY", help="pixels a side (default 400)")
+    parser.add_argument("--name", metavar="NAME", help="of the record (default: the axes, as in eta-p0)")
+    parser.add_argument(
+        "-j", type=int, default=os.cpu_count() or 1, metavar="N", dest="jobs", help="threads (default: cores)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from figures import draw_diagram
+    from noncollapse.diagram import parse_axis, parse_value, save
+
+    x, y = parse_axis(args.x), parse_axis(args.y)
+    size, name = _size(args.size), args.name or f"{x.name}-{y.name}"
+    if "/" in name or name.startswith("."):
+        raise UsageError(f"--name {name!r}: give a plain file name")
+    fixed = [parse_value(text) for text in args.fixed]
+    if len(dict(fixed)) < len(fixed):
+        raise UsageError("--set names a parameter twice: name each once")
+    with tqdm(total=size[0] * size[1], unit="trajectories", unit_scale=True, leave=False,
+              disable=bool(os.environ.get("CI")), file=sys.stderr) as bar:  # fmt: skip
+        record = save(args.results, name, x, y, dict(fixed), size, args.jobs, bar.update)
+    figure = draw_diagram(args.results, name)
+    if args.json:
+        print(json.dumps(record | {"figure": str(figure)}, indent=1))
+        return 0
+    counts, total = record["counts"], size[0] * size[1]
+    print(", ".join(f"{key} {count / total:.1%}" for key, count in counts.items() if count))
+    print(f"{total} trajectories in {record['provenance']['seconds']} s; figure {figure}")
+    for line in record["failures"]:
+        print(f"noncollapse: {line}", file=sys.stderr)
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().split("x")
+    try:
+        width, height = (int(part) for part in (parts * 2 if len(parts) == 1 else parts))
+    except ValueError:
+        raise UsageError(f"--size {text!r}: give one number, as in 400, or two, as in 800x400") from None
+    return width, height
