@@ -19,7 +19,7 @@ from derivations.byol_mode_proofs import (
 )
 from derivations.byol_proofs import BOUNDED, ISOTROPIC_DESCENT
 from derivations.claim import Claim, Picture
-from derivations.common import COMMUTE, NO_DECAY, PREDICTOR, STARTS, norm, picture_singular_values
+from derivations.common import COMMUTE, NO_DECAY, PREDICTOR, STARTS, norm
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from dynamics.start import start
@@ -116,6 +116,12 @@ def descent_of_residual(run: Run, target: float = 1.0) -> Array:
     return np.stack([rate / size, np.maximum(excess, 0.0)], -1)
 
 
+def _residual_picture(run: Run) -> Picture:
+    A, _, C = moments_of(run)
+    gap = norm(run["P"] @ run["W"] @ A - run["W"] @ C.T)
+    return Picture(r"$\|PWA-WC^\top\|$", gap[..., None], log=True)
+
+
 def slack_of(rate: Array, setting: Setting) -> float:
     """exp(-rate t_end / 2) of the slowest mode."""
     return float(np.exp(-np.min(rate) * setting.training.t_end / 2))
@@ -135,7 +141,7 @@ CLAIMS = (
         r"w_j^2 \to \max\big(0,\ (c_j/a_j)^2/\alpha_p + \kappa_j\big),\quad \kappa_j = w_j(0)^2 - p_j(0)^2/\alpha_p,\quad "
         r"PWA - WC^\top \to 0",
         "corrects byol-fixed-point and byol-no-collapse",
-        base=SLOW.replace(network__start="aligned", training__t_end=30.0),
+        base=SLOW.replace(network__start="aligned", network__p0=0.5, training__t_end=30.0),
         vary={**STRONG, **SCALES, "network.start": ("aligned", "parabola"), "network.p0": (0.5, 1.5, 1.0, 0.2)},
         states=(NO_DECAY, SAME_TARGET, COMMUTE, ALIGNED, CLEAR),
         residual=aligned_limit,
@@ -175,7 +181,7 @@ CLAIMS = (
         },
         proof=(ISOTROPIC_DESCENT, BOUNDED),
         scope="all dimensions, any start, any k, d, alpha_p",
-        picture=picture_singular_values,
+        picture=_residual_picture,
         explains="‖cI - aP‖ falls as fast as the residual is large, so the residual is square integrable; W and P stay "
         "bounded, so it tends to 0. Nothing in this fixes WᵀW. For other moments no such function is known to us: see "
         "byol-convergence.",

@@ -49,13 +49,22 @@ def rates(setting: Setting) -> Array:
     return np.where(p0 < low, down, np.where(kappa >= 0, a_ * top * (top - low), -1.0))
 
 
-def sides(run: Run, flip: bool = False, decides: str = "p") -> Array:
-    """(p_j - end, alpha_p s_j - end²) (R, 1, 2r) at the last time, end = 0 for p(0) < p- and p+ for p(0) > p-."""
+def side_ends(setting: Setting, flip: bool = False) -> Array:
+    """(r,) where p_j ends: 0 from p(0) < p-, p+ from p(0) > p-."""
+    return np.where((start_modes(setting) < root(setting, -1)) != flip, 0.0, root(setting, 1))
+
+
+def sides(run: Run, flip: bool = False) -> Array:
+    """(p_j - end, alpha_p s_j - end²) (R, 1, 2r) at the last time."""
     p_, s_ = live(run)
-    value = start_modes(run.setting) if decides == "p" else np.sqrt(np.maximum(s_[0, 0], 0.0))
-    below = (value < root(run.setting, -1)) != flip
-    end = np.where(below, 0.0, root(run.setting, 1))
+    end = side_ends(run.setting, flip)
     return np.concatenate([p_[:, -1:] - end, s_[:, -1:] - end**2], axis=-1)
+
+
+def _sides_picture(run: Run) -> Picture:
+    values, end = np.concatenate(live(run), axis=-1), side_ends(run.setting)
+    claimed = np.broadcast_to(np.concatenate([end, end**2]), values.shape[1:])
+    return Picture("$p_j$ and $\\alpha_p s_j$", values, claimed)
 
 
 def sides_slack(setting: Setting) -> float:
@@ -129,7 +138,7 @@ SIDES = Claim(
         FACTORS,
     ),
     scope="modes, which aligned starts on isotropic data make exact; by comparison with the mode on the parabola",
-    picture=lambda run: Picture("$p_j$ and $\\alpha_p s_j$", np.concatenate(live(run), axis=-1)),
+    picture=_sides_picture,
     explains="So the boundary of the basin runs through the saddle from the side p < p- above the parabola to the side "
     "p > p- below it: a small predictor with a large encoder can escape, a large predictor with a small encoder can "
     "collapse. Between the two sides p(0) alone decides nothing.",
