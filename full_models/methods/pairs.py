@@ -2,6 +2,11 @@
 
 Every maker takes its Parts and then the method's options. Defaults are the papers' where these do not depend on scale;
 what the papers tie to ImageNet and hundreds of epochs (widths, momentum, a queue of 65,536) is smaller here, and said.
+
+The predictor learns at PREDICTOR_RATE = 10 times the others' rate, where BYOL and SimSiam have 1: a few hundred steps are
+too few for it to stay near its optimum otherwise, and that is what keeps these methods from collapse (Grill et al. 2020,
+appendix I, who also use 10 where the target does not move slowly). Chosen so that the methods train at this scale, from
+no comparison with a theory or with the ablations, which take the same rate.
 """
 
 from __future__ import annotations
@@ -23,6 +28,8 @@ from full_models.methods.predictor import predictor as learned_predictor
 from full_models.methods.queue import KeyQueue
 from full_models.methods.siamese import LatentPrediction
 from full_models.methods.target import MovingAverage
+
+PREDICTOR_RATE = 10.0
 
 
 def simclr(parts: Parts, *, tau: float = 0.5) -> Method:
@@ -138,21 +145,21 @@ def byol(
     parts: Parts,
     *,
     predictor: str = "mlp",
-    predictor_hidden: int = 256,
-    predictor_rate: float = 1.0,
+    predictor_hidden: int | None = None,
+    predictor_rate: float = PREDICTOR_RATE,
     ema: float = 0.99,
     schedule: str = "cosine",
     unit: bool = True,
 ) -> Method:
     """BYOL: MLP predictor, moving-average target, sum of both directions of 2 - 2 cos; unit=False is Euclidean.
 
-    The paper's average starts at 0.996 for 1000 epochs and at 0.99 for 300 (Grill et al. 2020, appendix).
+    predictor_hidden None is the projector's hidden width, as in the paper (4096 both). The paper's average starts at 0.996 for 1000 epochs and at 0.99 for 300 (Grill et al. 2020, appendix).
     """
     encoder, projector = parts.encoder, parts.projector()
     return LatentPrediction(
         encoder,
         projector,
-        learned_predictor(predictor, parts.d, parts.generator, predictor_hidden),
+        learned_predictor(predictor, parts.d, parts.generator, given(predictor_hidden, parts.head.hidden)),
         partial(losses.predictor_mse, unit=unit),
         target=average(encoder, projector, ema, schedule),
         weight=1.0,
@@ -164,20 +171,20 @@ def simsiam(
     parts: Parts,
     *,
     predictor: str = "mlp",
-    predictor_hidden: int = 32,
-    predictor_rate: float = 1.0,
+    predictor_hidden: int | None = None,
+    predictor_rate: float = PREDICTOR_RATE,
     predictor_fixed: bool = True,
     stop: bool = True,
     unit: bool = True,
 ) -> Method:
     """SimSiam: bottleneck predictor at a constant rate, stop-gradient (Chen & He 2021, sections 3 and 4.2).
 
-    stop=False and predictor="none" are its ablations. unit=False is the Euclidean loss of the linear theory, halved.
+    predictor_hidden None is d/4, as in the paper. stop=False and predictor="none" are its ablations. unit=False is the Euclidean loss of the linear theory, halved.
     """
     return LatentPrediction(
         parts.encoder,
         parts.projector(),
-        learned_predictor(predictor, parts.d, parts.generator, predictor_hidden),
+        learned_predictor(predictor, parts.d, parts.generator, given(predictor_hidden, max(1, parts.d // 4))),
         losses.negative_cosine if unit else losses.predictor_mse,
         stop=stop,
         predictor_rate=predictor_rate,
@@ -189,7 +196,8 @@ def matrix_ssl(
     parts: Parts,
     *,
     predictor: str = "mlp",
-    predictor_hidden: int = 32,
+    predictor_hidden: int | None = None,
+    predictor_rate: float = PREDICTOR_RATE,
     ema: float = 0.99,
     schedule: str = "cosine",
     gamma: float = 1.0,
@@ -200,16 +208,17 @@ def matrix_ssl(
     """Matrix-SSL between prediction and moving-average target, mean of both directions, as the authors' code has it.
 
     lam = mu = 0.5, gamma = 1, the fourth-order logarithm, which has no NaN (Zhang et al. 2023). Without the target's
-    stop-gradient this loss has its minimum at rank one: see `full_models.losses.matrix_ssl`. The code's average starts
-    at 0.996.
+    stop-gradient this loss has its minimum at rank one. The networks are SimSiam's, as in MEC, on whose code the authors
+    built, with an average that starts at 0.996 there.
     """
     encoder, projector = parts.encoder, parts.projector()
     return LatentPrediction(
         encoder,
         projector,
-        learned_predictor(predictor, parts.d, parts.generator, predictor_hidden),
+        learned_predictor(predictor, parts.d, parts.generator, given(predictor_hidden, max(1, parts.d // 4))),
         partial(losses.matrix_ssl, gamma=gamma, lam=lam, mu=mu, convention=convention),
         target=average(encoder, projector, ema, schedule),
+        predictor_rate=predictor_rate,
     )
 
 
@@ -263,6 +272,11 @@ def supervised(parts: Parts, *, classes: int = 10) -> Method:
 def untrained(parts: Parts) -> Method:
     """The encoder as it starts."""
     return Untrained(parts.encoder)
+
+
+def given(value: int | None, otherwise: int) -> int:
+    """value, or otherwise where it is None."""
+    return otherwise if value is None else value
 
 
 def average(encoder: nn.Module, projector: nn.Module, ema: float, schedule: str) -> MovingAverage:
