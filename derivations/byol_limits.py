@@ -182,6 +182,9 @@ CLAIMS = (
         slack=lambda s: 0.05,
         mutants={"it keeps moving at unit speed": lambda r: unsettled(r) - 1.0},
         picture=picture_singular_values,
+        explains="Not proved: with a stop-gradient the flow is no gradient of a function, and for general moments we know none "
+        "that falls along every trajectory. On isotropic data there is one (byol-stationary-product), on aligned modes "
+        "each mode has its own (byol-aligned-limit).",
     ),
     Claim(
         "byol-three-conditions",

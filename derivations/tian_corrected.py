@@ -181,7 +181,12 @@ MANIFOLD_DISTANCE = Claim(
     statement=r"\eta=0:\quad \alpha_p\,\sigma_{\min}(W)\,\lambda_{\min}(A)\,\|PW-WCA^{-1}\|\le\|\dot P\|;\qquad"
     r" PW=WCA^{-1}\Rightarrow\dot W=\dot P=0",
     source="corrects tian-non-isotropic-manifold",
-    base=Setting(GaussianViews((1.2, 0.7), (0.2, 0.5), angle=0.5), Network(), Objective(), Training(t_end=4.0)),
+    base=Setting(
+        GaussianViews((1.2, 0.7), (0.2, 0.5), angle=0.5),
+        Network(),
+        Objective(),
+        Training(t_end=24.0, points=13, lr=0.05),
+    ),
     vary={
         "views.signal": ((1.2, 0.7), (0.6, 1.3), (1.0, 1.0)),
         "views.noise": ((0.2, 0.5), (0.5, 0.1), (0.3, 0.3)),
@@ -196,7 +201,7 @@ MANIFOLD_DISTANCE = Claim(
     bound=True,
     mutants={
         "ten times as near": lambda run: manifold_distance(run, factor=10.0),
-        "A C^-1, ten times as near": lambda run: manifold_distance(run, factor=10.0, gain="A C^-1"),
+        "A C^-1 for C A^-1": lambda run: manifold_distance(run, gain="A C^-1"),
     },
     proof=(
         Step(

@@ -1,0 +1,105 @@
+"""The corrected claims of the note's section 3.3 speak of both ends, of what they correct, and see what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from derivations import byol_balance, byol_without, tian_basin, tian_sides
+from derivations.claim import Claim
+from derivations.registry import CLAIMS
+from dynamics import modes
+from dynamics.run import Array, Run
+from dynamics.setting import Setting
+from dynamics.simulate import exact, flow
+from noncollapse.rungs import FLOOR, read
+from noncollapse.search import sample
+
+ENDS: dict[str, Callable[[Setting], Array]] = {  # claim -> where each mode ends; 0 is collapse
+    "byol-aligned-limit": lambda s: byol_balance.ends(s)[0],
+    "byol-survival": lambda s: byol_balance.survivors(s)[0],
+    "tian-basin-sides": tian_sides.side_ends,
+}
+CORRECTED = (*byol_balance.CLAIMS, *byol_without.CLAIMS)
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_claim_with_two_ends_is_asked_about_both(name: str) -> None:
+    drawn = sample(CLAIMS[name], CLAIMS[name].states, 40, seed=0)  # fewer than the quick budget draws
+    assert any((ENDS[name](s) == 0).any() for s in drawn)
+    assert any((ENDS[name](s) > 0).any() for s in drawn)
+
+
+@pytest.mark.parametrize("claim", CORRECTED, ids=lambda c: c.id)
+def test_it_holds_and_its_mutants_fail_somewhere(claim: Claim) -> None:
+    drawn = [claim.base, *sample(claim, claim.states, 6, seed=3)]
+    assert all(read(claim, s, "flow", 1).ok for s in drawn)
+    for name, mutant in claim.mutants.items():
+        runs = [(s, flow(s)) for s in drawn]
+        assert any(np.abs(np.maximum(mutant(r), 0) if claim.bound else mutant(r)).max() > 1e-3 for _, r in runs), name
+
+
+def test_the_note_s_formula_is_the_balanced_case() -> None:
+    """κ = 0 at alpha_p = 1: the end is (c/a)², and Lambert's closed form gets there."""
+    setting = CLAIMS["byol-aligned-limit"].base.replace(network__start="parabola")
+    _, _, a, c = byol_balance.start_modes(setting)
+    np.testing.assert_allclose(byol_balance.ends(setting)[0], (c / a) ** 2, rtol=1e-12)  # rounding of a few products
+    W = exact(setting)["W"][0, -1]
+    np.testing.assert_allclose(np.sum(W**2, axis=1), (c / a) ** 2, atol=1e-5)  # e^{-rate t} = e^{-0.6 · 30} = 1e-8
+
+
+def test_a_large_predictor_kills_a_small_encoder_without_decay_and_with_full_rank_C() -> None:
+    claim = CLAIMS["byol-aligned-limit"]
+    setting = claim.base.replace(views__noise=(0.5, 0.5), views__signal=(0.5, 0.5), network__p0=1.5, network__w0=0.4)
+    assert all(a.holds(setting) for a in claim.states)
+    assert (byol_balance.ends(setting)[0] == 0).all()
+    W = flow(setting)["W"][0]
+    assert np.linalg.norm(W[-1]) < 1e-6 * np.linalg.norm(W[0])  # the rate of w is half of 2q(aq - c) >= 2: e^{-30}
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.05, 0.1])
+def test_the_saddle_of_survival_is_that_of_the_mode_field(eta: float) -> None:
+    setting = CLAIMS["byol-survival"].base.replace(training__eta=eta)
+    p, _, a, c = byol_balance.start_modes(setting)
+    roots = modes.fixed_points(a, c, eta)
+    ends = byol_balance.survivors(setting)[0]
+    assert (p > roots.p_minus).all()
+    np.testing.assert_allclose(ends, roots.p_plus / np.sqrt(setting.training.alpha_p), rtol=1e-12)  # rounding
+
+
+def test_the_boundary_off_the_parabola_lies_between_the_two_sides() -> None:
+    """The counterexample to p(0) < p- starts above the parabola, where the corrected claim does not speak."""
+    wrong = CLAIMS["tian-trivial-basin"].base.replace(network__start="aligned", network__w0=0.8)
+    assert (tian_sides.start_modes(wrong) < tian_sides.root(wrong, -1)).all()
+    assert (tian_sides.offsets(wrong) > 0).all()
+    assert tian_sides.rates(wrong).min() < 0
+    assert not all(a.holds(wrong) for a in CLAIMS["tian-basin-sides"].states)
+
+
+@pytest.mark.parametrize(("w0", "way"), [(0.5, 1), (1.0, -1)])
+def test_an_averaged_target_started_as_a_copy_moves_one_way(w0: float, way: int) -> None:
+    """What the proof of tian-ema-fixed-point says on the way: from either side of p+ both p and v only approach it."""
+    claim = CLAIMS["tian-ema-fixed-point"]
+    run = flow(claim.base.replace(network__w0=w0, training__points=200))
+    start = np.diagonal(run["P"][0, 0])
+    assert (way * (tian_basin.root(run.setting, 1) - start) > 0).all()
+    v = np.linalg.norm(run["V"][0], axis=-1)
+    for path in (np.diagonal(run["P"][0], axis1=-2, axis2=-1), v):
+        assert (way * np.diff(path, axis=0) > -FLOOR).all()  # the integrator's global error
+    assert (way * (v[1] - v[0]) > FLOOR).all(), "it moves at all"
+
+
+def test_half_the_ray_collapses_as_slowly_as_one_over_t() -> None:
+    claim = CLAIMS["tian-origin-half-unstable"]
+
+    def late(run: Run) -> Array:
+        return np.abs(run["P"][0, :, 0, 0])
+
+    down = late(flow(claim.base.replace(training__t_end=800.0)))
+    up = late(flow(claim.base.replace(network__p0=-claim.base.network.p0, training__t_end=800.0)))
+    assert up[-1] > 0.79  # c/a = 0.8
+    assert (
+        0.9 < 800.0 * down[-1] < 1.0
+    )  # x t -> 1/c = 1 from below; 1/(c x0 t) = 0.5 % and the logarithm of a x are left
