@@ -83,7 +83,7 @@ COLUMNS = {  # observable -> (heading, format)
     "loss": ("loss", ".4f"),
     "erank": ("eff. rank", ".1f"),
     "variance": ("variance", ".3g"),
-    "spread": ("spread", ".3f"),
+    "directions": ("directions", ".1f"),
     "alignment": ("misaligned", ".3f"),
     "linear": ("linear", ".3f"),
     "knn": ("k-NN", ".3f"),

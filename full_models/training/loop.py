@@ -24,7 +24,7 @@ from full_models.methods.clip import ClipEncoder
 from full_models.parallel import World, check_batch, processes
 from full_models.training import checkpoint
 from full_models.training.material import Material, batches, material
-from full_models.training.measure import moments_row, pixels, probes
+from full_models.training.measure import PROBED, moments_row, pixels, probes
 from full_models.training.optimisers import OPTIMISERS, rate, set_rates
 from full_models.training.recipe import Recipe, RecipeError
 from full_models.training.streams import stream
@@ -101,7 +101,7 @@ def train(
             if on_step:
                 on_step(progress.step, steps)
         if progress.finished is None:
-            progress.finished = _final_probes(progress.method, recipe, fed, device)
+            progress.finished = _final_probes(progress, recipe, fed, device)
             save()
         return _run(progress, recipe, fed, steps, device)
 
@@ -208,11 +208,17 @@ def _row(progress: Progress, recipe: Recipe, fed: Material, steps: int) -> dict[
     return row
 
 
-def _final_probes(method: Method, recipe: Recipe, fed: Material, device: str) -> dict[str, Any]:
-    method.eval()
-    untrained = make_method(recipe, fed.train.shape).to(device).eval()
-    read = {"trained": method.features, "untrained": untrained.features, "pixels": pixels}
-    return {name: probes(features, fed, recipe.seed, whole=True) for name, features in read.items()}
+def _final_probes(progress: Progress, recipe: Recipe, fed: Material, device: str) -> dict[str, Any]:
+    """Probes on all images; those of the first and the last row where these already were."""
+    found = {"pixels": probes(pixels, fed, recipe.seed, whole=True)}
+    if len(fed.train) <= PROBED[0] and len(fed.test) <= PROBED[1]:
+        for name, row in (("trained", progress.rows[-1]), ("untrained", progress.rows[0])):
+            found[name] = {probe: float(row.get(probe, value)) for probe, value in found["pixels"].items()}
+        return found
+    untrained = make_method(recipe, fed.train.shape).to(device)
+    for name, method in (("trained", progress.method), ("untrained", untrained)):
+        found[name] = probes(method.eval().features, fed, recipe.seed, whole=True)
+    return found
 
 
 def _state(progress: Progress, recipe: Recipe) -> dict[str, Any]:

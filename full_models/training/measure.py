@@ -21,11 +21,12 @@ PROBED = 4096, 2048  # training and test images of the probes that are taken alo
 
 
 def moments_row(method: Method, material: Material, seed: int) -> dict[str, Array]:
-    """spectrum (d), variance, erank, spread, mean; with a predictor matrix P also p, s, cosine (d) and alignment.
+    """spectrum (d), variance, erank, directions, mean; with a predictor matrix P also p, s, cosine (d) and alignment.
 
     z = embed(x), z⁺ = embed(x⁺) on two views, the same at every call, of up to 1024 training images. spectrum:
     eigenvalues of the centred covariance of z, falling; variance its trace, erank its effective rank; mean ‖E z‖²;
-    spread 1 - ‖E z/‖z‖‖², in [0, 1] whatever the scale: 0 where all embeddings point one way. s: eigenvalues of
+    directions: effective rank of E[ẑ ẑᵀ], ẑ = z/‖z‖, uncentred, whatever the scale: 1 where all embeddings point one
+    way, d where they fill the sphere. s: eigenvalues of
     F = sym E[z z⁺ᵀ], uncentred; p and cosine of P on F's eigenvectors; alignment, the normalised commutator of P and F.
     """
     device = material.train.images.device
@@ -36,12 +37,12 @@ def moments_row(method: Method, material: Material, seed: int) -> dict[str, Arra
     centred = z - mean
     lam = np.clip(spectrum(centred.T @ centred / len(z)), 0.0, None)
     length = np.linalg.norm(z, axis=1, keepdims=True)
-    direction = np.divide(z, length, out=np.zeros_like(z), where=length > 0).mean(0)
+    unit = np.divide(z, length, out=np.zeros_like(z), where=length > 0)
     row = {
         "spectrum": lam,
         "variance": lam.sum(),
         "erank": effective_rank(lam),
-        "spread": 1 - np.square(direction).sum(),
+        "directions": effective_rank(np.clip(spectrum(unit.T @ unit / len(z)), 0.0, None)),
         "mean": np.square(mean).sum(),
     }
     P = method.predictor_matrix()
