@@ -110,14 +110,28 @@ class Match:
     error: float
 
 
-def match(error_at: Callable[[float], float], target: float, tolerances: Iterable[float]) -> Match:
-    """Walk `tolerances` from loose to tight until error_at(tolerance) <= target: methods then differ in cost alone."""
-    error = float("inf")
-    for tolerance in tolerances:
-        error = error_at(tolerance)
+def match(error_at: Callable[[float], float], target: float, tolerances: Iterable[float], stride: int = 1) -> Match:
+    """Walk `tolerances` from loose to tight until error_at(tolerance) <= target: methods then differ in cost alone.
+
+    stride: look at every stride-th first, then at those between the last that failed and the first that passed.
+    """
+    ladder = list(tolerances)
+    coarse = range(stride - 1, len(ladder), stride) if stride > 1 else range(0)
+    last, error = len(ladder) - 1, float("inf")
+    for i in coarse:
+        error = error_at(ladder[i])
         if error <= target:
-            return Match(tolerance, error)
-    return Match(None, error)
+            last = i
+            break
+    begin = max(0, last - stride + 1) if coarse else 0
+    for i in range(begin, last + 1):
+        if coarse and i == last and error <= target:
+            break  # known already
+        found = error_at(ladder[i])
+        if found <= target:
+            return Match(ladder[i], found)
+        error = found if i == last else error
+    return Match(ladder[last], error) if error <= target else Match(None, error)
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
@@ -199,4 +213,6 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_cell(x)}" for key, x in value.items())
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_cell(x) for x in value) + "]"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

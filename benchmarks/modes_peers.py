@@ -132,25 +132,25 @@ class Peer:
     package: str
     family: str  # what the targets of the benchmark are set against
     solve: Callable[[Array, Array, float, float], Array]
-    mild: int  # members timed; 0: not run on this problem
-    stiff: int
-    fork: bool = True  # its memory can be measured in a fork
+    mild: tuple[int, ...]  # members timed; none: not run on this problem
+    stiff: tuple[int, ...]
+    compiles: bool = False  # once for each number of members
 
 
 of = functools.partial
 PEERS = (
-    Peer("scipy loop, DOP853", "scipy", "scipy loop", of(scipy_loop, "DOP853"), 40, 0),
-    Peer("scipy loop, RK45", "scipy", "scipy loop", of(scipy_loop, "RK45"), 40, 0),
-    Peer("scipy loop, LSODA", "scipy", "scipy loop", of(scipy_loop, "LSODA"), 40, 40),
-    Peer("scipy loop, Radau", "scipy", "scipy loop", of(scipy_loop, "Radau"), 0, 20),
-    Peer("odeint loop", "scipy", "odeint", odeint_loop, 40, 40),
-    Peer("one scipy system, DOP853", "scipy", "one scipy system", of(scipy_system, "DOP853"), 1000, 0),
-    Peer("one scipy system, BDF, sparse Jacobian", "scipy", "one scipy system", of(scipy_system, "BDF"), 0, 1000),
-    Peer("torchdiffeq, dopri5", "torchdiffeq", "torchdiffeq", of(torchdiffeq_batch, "dopri5"), 1000, 0, False),
-    Peer("torchdiffeq, dopri8", "torchdiffeq", "torchdiffeq", of(torchdiffeq_batch, "dopri8"), 1000, 0, False),
-    Peer("torchode, Dopri5", "torchode", "batched", of(torchode_batch, "Dopri5"), 1000, 0, False),
-    Peer("torchode, Tsit5", "torchode", "batched", of(torchode_batch, "Tsit5"), 1000, 0, False),
-    Peer("diffrax vmap, Tsit5", "diffrax", "batched", of(diffrax_batch, "Tsit5"), 1000, 0, False),
-    Peer("diffrax vmap, Dopri8", "diffrax", "batched", of(diffrax_batch, "Dopri8"), 1000, 0, False),
-    Peer("diffrax vmap, Kvaerno5", "diffrax", "batched", of(diffrax_batch, "Kvaerno5"), 0, 1000, False),
+    Peer("scipy loop, DOP853", "scipy", "scipy loop", of(scipy_loop, "DOP853"), (40,), ()),
+    Peer("scipy loop, RK45", "scipy", "scipy loop", of(scipy_loop, "RK45"), (40,), ()),
+    Peer("scipy loop, LSODA", "scipy", "scipy loop", of(scipy_loop, "LSODA"), (40,), (40,)),
+    Peer("scipy loop, Radau", "scipy", "scipy loop", of(scipy_loop, "Radau"), (), (20,)),
+    Peer("odeint loop", "scipy", "odeint", odeint_loop, (40,), (40,)),
+    Peer("one scipy system, DOP853", "scipy", "one scipy system", of(scipy_system, "DOP853"), (100, 1000), ()),
+    Peer("one scipy system, BDF, sparse Jacobian", "scipy", "one scipy system", of(scipy_system, "BDF"), (), (1000,)),
+    Peer("torchdiffeq, dopri5", "torchdiffeq", "torchdiffeq", of(torchdiffeq_batch, "dopri5"), (1000, 10_000), ()),
+    Peer("torchdiffeq, dopri8", "torchdiffeq", "torchdiffeq", of(torchdiffeq_batch, "dopri8"), (1000, 10_000), ()),
+    Peer("torchode, Dopri5", "torchode", "batched", of(torchode_batch, "Dopri5"), (1000, 10_000), ()),
+    Peer("torchode, Tsit5", "torchode", "batched", of(torchode_batch, "Tsit5"), (1000, 10_000), ()),
+    Peer("diffrax vmap, Tsit5", "diffrax", "batched", of(diffrax_batch, "Tsit5"), (1000, 10_000), (), True),
+    Peer("diffrax vmap, Dopri8", "diffrax", "batched", of(diffrax_batch, "Dopri8"), (1000, 10_000), (), True),
+    Peer("diffrax vmap, Kvaerno5", "diffrax", "batched", of(diffrax_batch, "Kvaerno5"), (), (1000, 10_000), True),
 )

@@ -94,14 +94,13 @@ def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, statu
             S[(EVENTS + 3 * events + j) * LANES + l] = y[i, j]
         for j in range(q.shape[1]):
             S[(EVENTS + 3 * events + 4 * n + j) * LANES + l] = q[i, j]
-        for r in (REJECTED, TRIES, STEPS, STIFF):
-            S[r * LANES + l] = 0.0
+        S[REJECTED * LANES + l] = S[TRIES * LANES + l] = S[STEPS * LANES + l] = S[STIFF * LANES + l] = 0.0
         S[T * LANES + l], S[T_END * LANES + l], S[ACTIVE * LANES + l] = t[i], t_end[i], 1.0
         begin(S, l)
         if not isfinite(S[H * LANES + l]):
             status[i] = NOT_FINITE
             continue
-        here[0, l], here[1, l] = i, np.searchsorted(times, t[i], "right")
+        here[0, l], here[1, l] = i, np.searchsorted(times, t[i], "right") if len(times) else 0
         S[T_NEXT * LANES + l] = times[here[1, l]] if here[1, l] < len(times) else np.inf
         for e in range(events):
             S[(EVENTS + e) * LANES + l] = 1.0 if isnan(when[i, e]) else 0.0
