@@ -41,8 +41,6 @@ FIRST_LOOK, LOOK_EVERY, TRIAL = (
 
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered and fused; NaN and infinity keep their meaning
 _jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-    cache=True, nogil=True, error_model="numpy", fastmath=FAST, no_cpython_wrapper=True
-)  # for compiled callers
 
 
 @_jit
