@@ -1,7 +1,8 @@
 """The text of a field's kernels: one step of DOP853 and of RODAS as straight-line scalar code, over lanes side by side.
 
 Written out for n states, m parameters and e events, with the tableau's zeros left out, a step has no loop, no array and
-no call, and LLVM turns the loop over lanes into vector instructions. `dynamics.compiled` executes the text.
+no call, and LLVM turns the loop over lanes into vector instructions. `dynamics.compiled` executes the text. Order 8 was
+chosen by measurement: in these lanes it ties with Dormand and Prince's order 5 at a true error of 1e-6 and wins below.
 
 Names in the text: y state, k = f(y), q parameters, z the new state, fz = f(z), s the error scale; l and S as in
 `dynamics.lanes`.

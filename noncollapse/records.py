@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dynamics.run import Array
 
 PARTIAL = "partial.json"
-LIBRARIES = ("numpy", "scipy", "sympy", "torch", "hypothesis", "scikit-learn")
+LIBRARIES = ("numpy", "scipy", "numba", "sympy", "torch", "hypothesis", "scikit-learn")
 
 
 def folder(results: Path, claim_id: str) -> Path:
