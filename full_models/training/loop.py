@@ -140,17 +140,25 @@ def make_optimiser(recipe: Recipe, method: Method) -> torch.optim.Optimizer | No
     return OPTIMISERS[recipe.optimiser](groups, recipe.lr, recipe.momentum, recipe.weight_decay)
 
 
+def step_views(
+    method: Method, recipe: Recipe, fed: Material, index: Tensor, step: int, rank: int = 0
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """What the method is fed at a step of the images `index`: views drawn on the device, and labels where it needs them."""
+    frames = method.encoder.frames if isinstance(method.encoder, ClipEncoder) else 1
+    generator = stream(recipe.seed, "views", step, rank, device=index.device)
+    views = fed.views(index, method.kind, generator, frames)
+    if not method.needs_labels:
+        return views, {}
+    if fed.train.labels is None:
+        raise RecipeError(f"{recipe.method} needs labels, and {recipe.data} has none: use a method without them")
+    return views, {"labels": fed.train.labels[index]}
+
+
 def step_loss(network: nn.Module, method: Method, recipe: Recipe, fed: Material, index: Tensor, step: int,
               rank: int = 0) -> Tensor:  # fmt: skip
-    """The loss of the images `index` at a step: views drawn on the device, networks under autocast if bf16."""
+    """The loss of the images `index` at a step, networks under autocast if bf16."""
+    views, labels = step_views(method, recipe, fed, index, step, rank)
     device = index.device
-    frames = method.encoder.frames if isinstance(method.encoder, ClipEncoder) else 1
-    views = fed.views(index, method.kind, stream(recipe.seed, "views", step, rank, device=device), frames)
-    labels = {}
-    if method.needs_labels:
-        if fed.train.labels is None:
-            raise RecipeError(f"{recipe.method} needs labels, and {recipe.data} has none: use a method without them")
-        labels["labels"] = fed.train.labels[index]
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
         return network(*views, generator=stream(recipe.seed, "loss", step, device=device), **labels)
 
