@@ -13,6 +13,11 @@ STRONG = {"views.signal": Spectrum(0.5, 1.0), "views.noise": Spectrum(0.0, 0.5),
 SAME_TARGET = Assumption(
     "online-target", "the target is the online encoder under a stop-gradient", {"objective.target": ("online",)}
 )
+EXCHANGEABLE = Assumption(
+    "exchangeable-views",
+    "both views carry independent noise of one law: B = A, C = X is symmetric, X' = A - C",
+    {"views.anchor": (False,), "views.twist": (0.0,)},
+)
 
 
 def moments_of(run: Run) -> tuple[Array, Array, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_common import LONG, SAME_TARGET, STRONG, moments_of
+from derivations.byol_common import EXCHANGEABLE, LONG, SAME_TARGET, STRONG, moments_of
 from derivations.byol_mode_proofs import BLIND, REDUCTION
 from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
 from derivations.claim import Claim, Picture, Transfer
@@ -80,13 +80,13 @@ CLAIMS = (
         base=HALF.replace(objective__predictor="none"),
         vary=ALONE,
         states=(NO_DECAY,),
-        needs=(NOISY,),
+        needs=(NOISY, EXCHANGEABLE),
         rungs=("exact", "flow", "descent", "sgd"),
         residual=vanished,
         slack=vanish_late,
         mutants={"half stays": lambda r: vanished(r) - 0.5},
         proof=(*NO_PREDICTOR, LIMIT),
-        scope="all dimensions, exchangeable views; X' positive definite",
+        scope="all dimensions",
         corrected_by="byol-no-predictor-solution",
         explains="Without predictor the flow is dW/dt = -W X': only the directions that the augmentation moves collapse.",
         picture=picture_singular_values,
@@ -105,13 +105,13 @@ CLAIMS = (
         base=HALF.replace(objective__stop_gradient=False),
         vary={**ALONE, **NEAR_IDENTITY},
         states=(NO_DECAY,),
-        needs=(NOISY,),
+        needs=(NOISY, EXCHANGEABLE),
         rungs=("flow", "descent", "sgd"),
         residual=vanished,
         slack=vanish_late,
         mutants={"half stays": lambda r: vanished(r) - 0.5},
         proof=(CONTRACTION, LIMIT),
-        scope="all dimensions, exchangeable views; X' positive definite",
+        scope="all dimensions",
         corrected_by="byol-no-stop-gradient-bound",
         explains="Without stop-gradient d/dt ‖W‖² = -4J <= -2 λ_min(X')‖W‖²: collapse is proved only where the noise X' is "
         "positive definite. With X' singular, P -> I on what is left reaches J = 0 with W != 0.",

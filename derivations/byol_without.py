@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from derivations.assumption import Assumption, Interval
-from derivations.byol_common import SAME_TARGET, moments_of
+from derivations.byol_common import EXCHANGEABLE, SAME_TARGET, moments_of
 from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
 from derivations.claim import Claim, Picture
 from derivations.common import PREDICTOR, SPECTRA, STARTS, norm, relative
@@ -15,11 +15,6 @@ from derivations.invariance_proofs import LIMIT
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
 
-EXCHANGEABLE = Assumption(
-    "exchangeable-views",
-    "both views carry independent noise of one law: B = A, C = X is symmetric, X' = A - C",
-    {"views.anchor": (False,), "views.twist": (0.0,)},
-)
 VARY = {**SPECTRA, **STARTS, "views.angle": Interval(0.0, 1.5), "training.eta": (0.0, 0.1, 0.3)}
 
 
