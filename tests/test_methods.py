@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.func import functional_call, grad, stack_module_state, vmap
 
 from full_models.losses import matrix_ssl, nt_xent
 from full_models.methods import METHODS, Method, MethodError, assemble, build
@@ -266,6 +267,37 @@ def test_a_loss_in_half_precision_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
         inside = loss_of(method, x).item()
     exact = nt_xent(z, z_plus, tau=0.005).item()
     assert loss == exact and abs(inside - exact) > 1e-2  # scores of 200 in 8 bits are off by up to 1
+
+
+# ---- many networks at once
+
+
+def stacked_gradients(methods: list[Method], x: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Gradients (R, …) of R methods' losses in one vmapped backward, all fed the same views and draws."""
+    parameters, buffers = stack_module_state(methods)
+    moving = {name: parameters.pop(name) for name in learnable(methods[0])}
+    labels = {"labels": torch.arange(len(x[0])) % 4} if methods[0].needs_labels else {}
+
+    def loss(moving: dict[str, Tensor], fixed: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+        keywords = {"generator": generator(2), **labels}
+        return functional_call(methods[0], {**moving, **fixed, **buffers}, x, keywords)
+
+    return vmap(grad(loss), randomness="same")(moving, parameters, buffers)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_stack_of_networks_has_each_network_s_own_gradient(name: str) -> None:
+    methods = [small(name, seed).double() for seed in (0, 1)]
+    x = tuple(view.double() for view in views(methods[0]))
+    stacked = stacked_gradients(methods, x)
+    for i, method in enumerate(small(name, seed).double() for seed in (0, 1)):
+        loss_of(method, x).backward()
+        for key, p in learnable(method).items():
+            # float64, some thousand operations; a gradient that is 0 by an invariance is a sum that cancels
+            assert torch.allclose(stacked[key][i], p.grad, rtol=1e-9, atol=1e-11), key
+    matrix = next(gradient for gradient in stacked.values() if gradient.ndim > 2)
+    assert not torch.allclose(matrix[0], matrix[1])  # two networks, two gradients
 
 
 # ---- what the registry says

@@ -5,8 +5,8 @@ what the papers tie to ImageNet and hundreds of epochs (widths, momentum, a queu
 
 The predictor learns at PREDICTOR_RATE = 10 times the others' rate, where BYOL and SimSiam have 1: a few hundred steps are
 too few for it to stay near its optimum otherwise, and that is what keeps these methods from collapse (Grill et al. 2020,
-appendix I, who also use 10 where the target does not move slowly). Chosen so that the methods train at this scale, from
-no comparison with a theory or with the ablations, which take the same rate.
+on a near-optimal predictor, who raise its rate in the same way where there is no moving average). Chosen by how the
+methods themselves train at this scale, not by comparison with a theory; their ablations take the same rate.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def decoupled(parts: Parts, *, tau: float = 0.1) -> Method:
 def align_uniform(
     parts: Parts, *, align: float = 1.0, uniform: float = 1.0, alpha: float = 2.0, t: float = 2.0
 ) -> Method:
-    """align · alignment + uniform · uniformity; alpha = t = 2, weights 1 and 1 (Wang & Isola 2020, section 4)."""
+    """align · alignment + uniform · uniformity; alpha = t = 2 and weights 1 as in the authors' code (Wang & Isola 2020)."""
 
     def criterion(z: Tensor, z_plus: Tensor, generator: torch.Generator) -> Tensor:
         total = align * losses.alignment(z, z_plus, alpha=alpha)
@@ -136,7 +136,7 @@ def invariance(parts: Parts) -> Method:
 
 
 def direct_clr(parts: Parts, *, dim: int = 32, tau: float = 0.1) -> Method:
-    """InfoNCE on the first dim features, no projector; tau = 0.1 and an eighth or so of the features (Jing et al. 2022)."""
+    """InfoNCE on the first dim features, no projector; tau = 0.1; the paper's part is 360 of 2048 (Jing et al. 2022)."""
     part = LeadingPart(dim, parts.features)
     return JointEmbedding(parts.encoder, part, of_embeddings(losses.info_nce, critic="cosine", tau=tau))
 
@@ -153,7 +153,8 @@ def byol(
 ) -> Method:
     """BYOL: MLP predictor, moving-average target, sum of both directions of 2 - 2 cos; unit=False is Euclidean.
 
-    predictor_hidden None is the projector's hidden width, as in the paper (4096 both). The paper's average starts at 0.996 for 1000 epochs and at 0.99 for 300 (Grill et al. 2020, appendix).
+    predictor_hidden None is the projector's hidden width, as in the paper (4096 both). The paper's average starts at
+    0.996 for 1000 epochs and at 0.99 for 300 (Grill et al. 2020, appendix).
     """
     encoder, projector = parts.encoder, parts.projector()
     return LatentPrediction(
@@ -179,7 +180,8 @@ def simsiam(
 ) -> Method:
     """SimSiam: bottleneck predictor at a constant rate, stop-gradient (Chen & He 2021, sections 3 and 4.2).
 
-    predictor_hidden None is d/4, as in the paper. stop=False and predictor="none" are its ablations. unit=False is the Euclidean loss of the linear theory, halved.
+    predictor_hidden None is d/4, as in the paper. stop=False and predictor="none" are its ablations. unit=False is the
+    Euclidean loss of the linear theory, as ½ the sum of both directions.
     """
     return LatentPrediction(
         parts.encoder,
