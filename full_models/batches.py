@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -119,6 +120,7 @@ class Law:
     diagonals: tuple[Any, ...] | None
 
     @staticmethod
+    @lru_cache(maxsize=16)  # an eigendecomposition of 2d x 2d, the same for every replica
     def of(setting: Setting) -> Law:
         factor = moments(setting.replace(objective__symmetrised=False)).joint_factor()
         L = np.linalg.qr(factor.T).R.T  # L Lᵀ = the joint covariance, also where that is singular

@@ -1,0 +1,191 @@
+"""InfoNCE of N samples, value and gradient: project and peers in one run. `python -m benchmarks.infonce [--quick]`.
+
+    naive numpy        the formula as one writes it in numpy: s, its softmax and the two gradients
+    autograd           the project's plain `info_nce` and torch's backward
+    blocked            the project's `blocked_info_nce`, by blocks of rows
+    NT-Xent: lightly   NTXentLoss of the lightly package, against `blocked_nt_xent` of the same 2N rows
+
+tau = 0.1, cosine critic. The bound of a row is 6 N² d operations at the measured rate of large products
+and N² exponentials at the measured rate of torch.exp in cache; memory is the peak beyond the inputs, in a process of its own.
+Errors are against float64 autograd where that fits. Repeats are 5, and 1 beyond N = 8192.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from benchmarks import harness
+
+import numpy as np  # isort: skip  after the harness, which sets the thread counts
+import torch
+from tqdm import tqdm
+
+from full_models.losses import blocked_info_nce, blocked_nt_xent, info_nce, nt_xent
+
+TAU = 0.1
+DTYPES = ("float64", "float32")
+PLAIN_LIMIT = 8192  # from here on the N x N matrices of naive and plain forms are gigabytes each
+GOALS = {"times naive": 4.0, "times less memory": 30.0, "share of the bound": 0.75}
+GOAL_N = 4096
+Gradients = tuple[float, Any, Any]
+
+
+def views(N: int, d: int, dtype: str) -> list[Any]:
+    """Two views (N, d) as numpy arrays."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((N, d))
+    return [z.astype(dtype), (z + rng.standard_normal((N, d))).astype(dtype)]
+
+
+def naive(z: Any, z_plus: Any) -> Gradients:
+    """What one writes first, with the gradient with respect to z and z⁺."""
+    N = len(z)
+    lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in (z, z_plus)]
+    q, k = z / lengths[0], z_plus / lengths[1]
+    s = q @ k.T / TAU
+    top = s.max(1, keepdims=True)
+    e = np.exp(s - top)
+    total = e.sum(1, keepdims=True)
+    loss = float((np.log(total[:, 0]) + top[:, 0] - np.diag(s)).mean())
+    pi = e / total
+    gradients = []
+    for u, length, g in ((q, lengths[0], pi @ k - k), (k, lengths[1], pi.T @ q - q)):
+        g = g / (TAU * N)
+        gradients.append((g - u * (g * u).sum(1, keepdims=True)) / length)
+    return loss, gradients[0], gradients[1]
+
+
+def by_torch(loss: Callable[..., torch.Tensor], z: Any, z_plus: Any) -> Gradients:
+    leaves = [torch.from_numpy(x).requires_grad_() for x in (z, z_plus)]
+    J = loss(*leaves, tau=TAU)
+    gz, gz_plus = torch.autograd.grad(J, leaves)
+    return J.item(), gz.numpy(), gz_plus.numpy()
+
+
+def lightly(z: torch.Tensor, z_plus: torch.Tensor, *, tau: float) -> torch.Tensor:
+    from lightly.loss import NTXentLoss  # pyright: ignore[reportMissingImports]
+
+    return NTXentLoss(temperature=tau)(z, z_plus)
+
+
+METHODS: dict[str, Callable[[Any, Any], Gradients]] = {
+    "naive numpy": naive,
+    "autograd": partial(by_torch, info_nce),
+    "blocked": partial(by_torch, blocked_info_nce),
+    "NT-Xent: autograd": partial(by_torch, nt_xent),
+    "NT-Xent: lightly": partial(by_torch, lightly),
+    "NT-Xent: blocked": partial(by_torch, blocked_nt_xent),
+}
+
+
+def call(name: str, N: int, d: int, dtype: str) -> Gradients:
+    """Picklable, for the child process in which memory is measured; its two inputs count too."""
+    torch.set_num_threads(1)
+    return METHODS[name](*views(N, d, dtype))
+
+
+def rates() -> dict[str, float]:
+    """Products (best of numpy and torch at 1024³, GFLOP/s) and torch.exp in cache (G/s), by type."""
+    out = {}
+    for dtype in DTYPES:
+        a = torch.randn(1024, 1024, dtype=getattr(torch, dtype), generator=torch.Generator().manual_seed(0))
+        o, x, y = torch.empty_like(a), a.flatten()[: 2**14], torch.empty(2**14, dtype=a.dtype)
+        products = (partial(torch.mm, a, a, out=o), partial(np.matmul, a.numpy(), a.numpy(), out=o.numpy()))
+        out[f"products {dtype}, GFLOP/s"] = 2e-9 * 1024**3 / min(harness.measure(p, 5).minimum for p in products)
+        many = lambda x=x, y=y: [torch.exp(x, out=y) for _ in range(50)]  # noqa: E731
+        out[f"exponentials {dtype}, G/s"] = 50e-9 * x.numel() / harness.measure(many, 5).minimum
+    return out
+
+
+def errors(got: Gradients, exact: Gradients) -> float:
+    """Largest relative error of the value and of the two gradients (in the largest entry)."""
+    value = abs(got[0] - exact[0]) / abs(exact[0])
+    return max(value, *(float(np.abs(g - e).max() / np.abs(e).max()) for g, e in zip(got[1:], exact[1:], strict=True)))
+
+
+def row(name: str, N: int, d: int, dtype: str, limits: dict[str, float], repeats: int, memory: bool) -> dict[str, Any]:
+    out: dict[str, Any] = {"N": N, "d": d, "dtype": dtype, "method": name}
+    if name == "NT-Xent: lightly" and not harness.installed("lightly"):
+        return out | {"skipped": "lightly is not installed"}
+    data = views(N, d, dtype)
+    run = partial(METHODS[name], *data)
+    timing = harness.measure(run, repeats, warm_up=repeats > 1)
+    rows = 2 * N if name.startswith("NT") else N
+    bound = (6e-9 * rows**2 * d / limits[f"products {dtype}, GFLOP/s"]) + 1e-9 * rows**2 / limits[
+        f"exponentials {dtype}, G/s"
+    ]
+    out |= {"seconds": timing.median, "s_min": timing.minimum, "s_max": timing.maximum, "repeats": repeats}
+    out |= {"bound_s": bound, "share_of_bound": bound / timing.median}
+    if N < PLAIN_LIMIT:
+        exact = by_torch(nt_xent if name.startswith("NT") else info_nce, *(x.astype(float) for x in data))
+        out["error"] = errors(run(), exact)
+    if memory:
+        jobs = (partial(call, name, n, d, dtype) for n in (N, 256))
+        out["mib"] = harness.peak_memory(*jobs, fresh=True)  # a fork would find this process's freed pages to use
+    return out
+
+
+def _fits(name: str, N: int, d: int, dtype: str, quick: bool) -> bool:
+    """Large N for the blocked form alone, NT-Xent at one size; quick: autograd at one size."""
+    if N > PLAIN_LIMIT:
+        return name == "blocked" and (N < 65536 or dtype == "float32")
+    if name.startswith("NT"):
+        return (N, d) == (2048, 128)
+    return not (quick and name == "autograd") or N == 1024
+
+
+def compare(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Adds to each row how its time and memory stand to the naive form's; returns the goals at N = 4096, float64."""
+    reached = {}
+    for r in rows:
+        at = [
+            q for q in rows if (q["N"], q["d"], q["dtype"], q["method"]) == (r["N"], r["d"], "float64", "naive numpy")
+        ]
+        if at and "seconds" in r and not r["method"].startswith("NT"):
+            r["times_naive"] = at[0]["seconds"] / r["seconds"]
+            r |= {"times_less_memory": at[0]["mib"] / r["mib"]} if "mib" in r and "mib" in at[0] else {}
+        if (r["N"], r["method"]) == (GOAL_N, "blocked") and at:
+            got = (r["times_naive"], r.get("times_less_memory"), r["share_of_bound"])
+            for (goal, least), value in zip(GOALS.items(), got, strict=True):
+                if value is not None:
+                    said = f"{value:.3g}" + ("" if value >= least else " (missed)")
+                    reached[f"{goal}, at least {least:g}: {r['dtype']}, d = {r['d']}"] = said
+    return reached
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="N to 4096: under a minute")
+    quick = parser.parse_args(argv).quick
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    limits = rates()
+    names = [name for name in METHODS if not (quick and name.startswith("NT"))]
+    shapes = [(1024, 128), *((GOAL_N, d) for d in (16, 64, 128))]
+    if not quick:
+        shapes += [(2048, 128), (16384, 128), (65536, 128)]
+    plan = [
+        (name, N, d, dtype) for N, d in shapes for dtype in DTYPES for name in names if _fits(name, N, d, dtype, quick)
+    ]
+    rows = []
+    for name, N, d, dtype in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI"))):
+        memory = N == GOAL_N and (name == "blocked" or not quick or (name, dtype) == ("naive numpy", "float64"))
+        rows.append(row(name, N, d, dtype, limits, 5 if N <= PLAIN_LIMIT else 1, memory or N > PLAIN_LIMIT))
+    reached = compare(rows)
+    ours = [r for r in rows if r["method"] == "blocked" and r["d"] == 128 and r["dtype"] == "float32"]
+    growth = harness.exponent([r["N"] for r in ours], [r["seconds"] for r in ours])
+    notes = {"goals at N = 4096, against naive numpy in float64": reached, "limits of this machine": limits,
+             "seconds grow with N to the power (blocked, float32)": growth}  # fmt: skip
+    path = harness.write("infonce-quick" if quick else "infonce", rows, notes)
+    print(path.with_suffix(".md").read_text())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

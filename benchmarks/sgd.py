@@ -1,0 +1,186 @@
+"""SGD ensembles of linear networks: microseconds a run and step, project and peers in one run. `python -m benchmarks.sgd [--quick]`.
+
+The system: P W x against W x⁺ with stop-gradient, k = d, isotropic Gaussian views x = a + e, x⁺ = a + e⁺. Every method takes
+the same steps of the same law; the tests show that the project's steps equal autograd's on equal batches to rounding.
+
+    autograd loop      one run after another in plain torch: 3 normals a coordinate, backward, torch.optim.SGD
+    autograd, batched  the ladder's sgd rung: replicas in one tensor, 2 normals a coordinate
+    vmap               torch.func.grad of one run's loss under vmap over all runs
+    batched            the project's tensor engine, the one for a GPU
+    noncollapse        the project's compiled engine
+
+The project's two engines share each batch among RATES learning rates; "one rate" is what is left without that. The bound of
+a row is its products at the measured rate of large products plus its normals at the measured rate of drawing them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from benchmarks import harness
+
+import numpy as np  # isort: skip  after the harness, which sets the thread counts
+import torch
+from tqdm import tqdm
+
+from dynamics.setting import GaussianViews, Network, Setting, Training
+from full_models.batches import Shape
+from full_models.ensemble import sgd_ensemble
+from full_models.linear import sgd
+
+SIGMA2 = 0.25  # variance of the noise on each view
+RATES = 8
+CASES = ((32, 32), (32, 256), (64, 32), (64, 256), (128, 64), (128, 512), (256, 64), (256, 1024))
+QUICK = ((32, 256), (64, 32), (128, 64))
+DTYPES = ("float64", "float32")
+GOALS = {  # case -> how many times slower than the project the autograd loop should at least be
+    "pairs, d <= 64": 15.0,
+    "pairs, d > 64": 2.5,
+    "moments": 25.0,
+}
+
+
+def setting(d: int, batch: int, angle: float = 0.0) -> Setting:
+    """Isotropic views, or with `angle` noise of two scales in rotated axes, so that A and C do not commute."""
+    noise = (SIGMA2,) * d if angle == 0 else tuple(SIGMA2 * (1 + i % 2) for i in range(d))
+    views = GaussianViews((1.0,) * d if angle == 0 else tuple(1 - i / (2 * d) for i in range(d)), noise, angle)
+    return Setting(views=views, network=Network(k=d), training=Training(points=2, batch=batch))
+
+
+def autograd_loop(d: int, batch: int, dtype: str, steps: int) -> None:
+    """What one writes first: one run in plain torch."""
+    kind = getattr(torch, dtype)
+    rng = torch.Generator().manual_seed(0)
+    normal = partial(torch.randn, generator=rng, dtype=kind)
+    W, P = ((normal(d, d) / d**0.5).requires_grad_() for _ in range(2))
+    optimiser = torch.optim.SGD([W, P], lr=0.01)
+    for _ in range(steps):
+        a = normal(batch, d)
+        x, x_plus = (a + SIGMA2**0.5 * normal(batch, d) for _ in range(2))
+        J = (x @ W.mT @ P.mT - (x_plus @ W.mT).detach()).square().sum(-1).mean() / 2
+        optimiser.zero_grad()
+        J.backward()
+        optimiser.step()
+
+
+def vmapped(d: int, batch: int, dtype: str, runs: int, steps: int) -> None:
+    """All runs under one vmap of torch.func.grad, each with its own batch."""
+    kind = getattr(torch, dtype)
+    rng = torch.Generator().manual_seed(0)
+    normal = partial(torch.randn, generator=rng, dtype=kind)
+    W, P = (normal(runs, d, d) / d**0.5 for _ in range(2))
+
+    def J(W: torch.Tensor, P: torch.Tensor, x: torch.Tensor, x_plus: torch.Tensor) -> torch.Tensor:
+        return (x @ W.mT @ P.mT - (x_plus @ W.mT).detach()).square().sum(-1).mean() / 2
+
+    gradient = torch.func.vmap(torch.func.grad(J, argnums=(0, 1)))
+    for _ in range(steps):
+        a = normal(runs, batch, d)
+        x, x_plus = (a + SIGMA2**0.5 * normal(runs, batch, d) for _ in range(2))
+        gW, gP = gradient(W, P, x, x_plus)
+        W, P = W - 0.01 * gW, P - 0.01 * gP
+
+
+def ensemble(s: Setting, dtype: str, engine: str, replicas: int, rates: int, steps: int) -> None:
+    lanes = [s.replace(training__lr=h, training__t_end=h * steps) for h in np.geomspace(1e-3, 1e-2, rates)]
+    sgd_ensemble(lanes, replicas, dtype=dtype, engine=engine)
+
+
+def methods(d: int, batch: int, dtype: str, seconds: float) -> list[tuple[str, int, int, Callable[[], Any]]]:
+    """(name, runs x steps of a call, rates that share a batch, call); a call takes roughly `seconds`."""
+    work = 12e-4 * d * d  # µs a pair in a batch, at 10 products of d x d a µs: sets lengths only
+    loop = max(10, int(1e6 * seconds / (400 + work * batch)))
+    steps = max(16, int(1e6 * seconds / (5 + work * min(batch, d)) / RATES))  # replicas follow one another: one will do
+    s = setting(d, batch)
+    plan: list[tuple[str, int, int, Callable[[], Any]]] = [
+        ("autograd loop", loop, 1, partial(autograd_loop, d, batch, dtype, loop)),
+        ("vmap", 16 * max(2, loop // 8), 1, partial(vmapped, d, batch, dtype, 16, max(2, loop // 8))),
+        (
+            "noncollapse",
+            RATES * steps,
+            RATES,
+            partial(ensemble, s, dtype, "compiled", 1, RATES, steps),
+        ),
+        ("noncollapse, one rate", RATES * steps, 1, partial(ensemble, s, dtype, "compiled", 1, 1, RATES * steps)),
+    ]
+    if d <= 64:  # beyond, the 64 replicas that share a generator are too much for a call on the CPU
+        plan.insert(2, ("batched", 64 * RATES * 16, RATES, partial(ensemble, s, dtype, "batched", 64, RATES, 16)))
+    if dtype == "float64":
+        few = max(2, loop // 8)
+        ladder = s.replace(training__lr=0.01, training__t_end=0.01 * few)
+        plan.insert(1, ("autograd, batched", 16 * few, 1, partial(sgd, ladder, 16)))
+        call = partial(ensemble, setting(d, batch, angle=0.3), dtype, "compiled", 1, RATES, steps)
+        plan.append(("noncollapse, A and C not commuting", RATES * steps, RATES, call))
+    return plan
+
+
+def bound(d: int, batch: int, dtype: str, rates: int, limits: dict[str, float]) -> tuple[str, float]:
+    """(form, µs a run and step): products and random numbers of the project's form at the machine's measured rates."""
+    shape = Shape(d, batch, invariance=False, symmetrised=False, through=False)
+    flops = 2 * d * d * (5 * d if shape.by_moments else 6 * batch)
+    shared = 2 * 2 * d**3 if shape.by_moments else 0  # A and C, once a batch
+    normals = d * (3 * d + 1) / 2 if shape.by_moments else 2 * d * batch
+    gflops = limits["dgemm_gflops" if dtype == "float64" else "sgemm_gflops"]
+    micro = (flops + shared / rates) / gflops / 1e3 + normals / rates / limits["normals_m_per_s"]
+    return ("moments" if shape.by_moments else "pairs"), micro
+
+
+def rows_of(d: int, batch: int, dtype: str, limits: dict[str, float], seconds: float) -> list[dict[str, Any]]:
+    rows = []
+    for name, count, rates, call in methods(d, batch, dtype, seconds):
+        timing = harness.measure(call, 5)
+        form, least = bound(d, batch, dtype, rates, limits)
+        micro = [1e6 * t / count for t in (timing.median, timing.minimum, timing.maximum)]
+        ours = name.startswith(("noncollapse", "batched"))
+        rows.append({"d": d, "batch": batch, "dtype": dtype, "form": form if ours else "pairs", "method": name,
+                     "rates": rates, "us_per_run_step": micro[0], "us_min": micro[1], "us_max": micro[2]}
+                    | ({"bound_us": least, "share_of_bound": least / micro[0]} if ours else {}))  # fmt: skip
+    best = next(r["us_per_run_step"] for r in rows if r["method"] == "noncollapse")
+    return [r | {"slower": r["us_per_run_step"] / best} for r in rows]
+
+
+def goals(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """For each goal the least ratio of the autograd loop to the project, and where."""
+    reached = {}
+    for name, goal in GOALS.items():
+        for dtype in DTYPES:
+            at = {}
+            for r in rows:
+                form = Shape(r["d"], r["batch"], False, False, False).by_moments
+                case = "moments" if form else "pairs, d <= 64" if r["d"] <= 64 else "pairs, d > 64"
+                if case == name and r["dtype"] == dtype and r["method"] == "autograd loop":
+                    at[f"d = {r['d']}, batch {r['batch']}"] = r["slower"]
+            missed = [place for place, ratio in at.items() if ratio < goal]
+            if at:
+                said = ", ".join(f"{ratio:.3g}x at {place}" for place, ratio in at.items())
+                reached[f"{name}, {dtype}, at least {goal:g}x"] = said + (
+                    f" (missed at {len(missed)})" if missed else ""
+                )
+    return reached
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="half the cases, shorter: under a minute")
+    quick = parser.parse_args(argv).quick
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    limits = harness.limits()
+    plan = [(d, batch, dtype) for d, batch in (QUICK if quick else CASES) for dtype in DTYPES]
+    rows = [row for case in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI")))
+            for row in rows_of(*case, limits, 0.2 if quick else 0.5)]  # fmt: skip
+    notes = {"goals (autograd loop over project)": goals(rows), "limits of this machine": limits,
+             "on a GPU": "not run: none at hand; the batched engine takes device = 'cuda'"}  # fmt: skip
+    path = harness.write("sgd-quick" if quick else "sgd", rows, notes)
+    print(path.with_suffix(".md").read_text())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
