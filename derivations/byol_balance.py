@@ -180,7 +180,8 @@ CLAIMS = (
             "target of opposite sign": lambda r: descent_of_residual(r, -1.0),
         },
         proof=(ISOTROPIC_DESCENT, BOUNDED),
-        scope="all dimensions, any start, any k, d, alpha_p",
+        scope="all dimensions, any start, any k, d, alpha_p; isotropic data. From a square-integrable residual to its limit: "
+        "Barbalat's lemma",
         picture=_residual_picture,
         explains="‖cI - aP‖ falls as fast as the residual is large, so the residual is square integrable; W and P stay "
         "bounded, so it tends to 0. Nothing in this fixes WᵀW. For other moments no such function is known to us: see "

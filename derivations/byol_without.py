@@ -97,7 +97,8 @@ CLAIMS = (
         bound=True,
         mutants={"five times the rate": partial(contraction, factor=5.0)},
         proof=(CONTRACTION, LIMIT),
-        scope="all dimensions, any start, any alpha_p; collapse follows where X' + eta I is positive definite",
+        scope="all dimensions, any start, any alpha_p; collapse follows where X' + eta I is positive definite. "
+        "From the rate to the bound: Grönwall",
         picture=_contraction_picture,
         explains="Where X' is singular and there is no decay the bound is 1 and says nothing: P can reach the identity on "
         "the untouched directions before W has vanished there, and then W stays.",

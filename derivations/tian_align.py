@@ -207,7 +207,7 @@ THEOREM3 = Claim(
             lambda: _contraction(-1),
         ),
     ),
-    scope="all dimensions; one scalar tau(t) with V = tau W",
+    scope="all dimensions; one scalar tau(t) with V = tau W. From the rate to the bound: Grönwall",
     picture=lambda run: Picture(r"$\|[F,P]\|_F$", norm(generator(run)[0])[..., None], log=True),
     transfer=Transfer(
         deep=("simsiam-mlp",),

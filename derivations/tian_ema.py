@@ -152,7 +152,8 @@ EMA = Claim(
             lambda: _ema_jacobian().det() - P_PLUS * D,
         ),
     ),
-    scope="modes, which aligned starts on isotropic data make exact; on the parabola with V(0) = W(0), every beta > 0",
+    scope="modes, which aligned starts on isotropic data make exact; on the parabola with V(0) = W(0), "
+    "every beta > 0. That a cooperative system keeps order is Kamke's theorem",
     picture=roots_picture,
     explains="The average changes the way and its speed, not the end: tau returns to 1 because V can only rest on W. "
     "Which starts reach p+ does depend on beta and on tau(0).",

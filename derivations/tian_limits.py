@@ -102,7 +102,7 @@ THRESHOLD = Claim(
             lambda: _isotropic_kappa(a),
         ),
     ),
-    scope="all dimensions, starts and moments with A invertible; online target (tau = 1)",
+    scope="all dimensions, starts and moments with A invertible; online target (tau = 1). From the rate to the bound: Grönwall",
     picture=share_picture,
     transfer=Transfer(
         deep=("simsiam-mlp", "simsiam-mlp-strong-decay"),
