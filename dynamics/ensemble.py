@@ -10,7 +10,6 @@ field is a readable function of scalars, such as `modes.field`; a new one gets t
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,13 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from dynamics import lanes
 from dynamics.compiled import FieldError, Function, driver, kernels
+from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, jacobian_kind, shape_of
 from dynamics.run import Array
 
 RTOL = 1e-8
 ATOL = 1e-30  # a mode may decay by thirty orders before its relative digits stop counting
 BLOCK = 16384  # members gathered at a time: their columns fit the second-level cache
 MAX_TRIES = 100_000  # steps tried by one member; a mild member takes tens
-AGREE = 1e-4  # the complex-step Jacobian against central differences at the first member, relative to its largest entry
 
 STATUS = (
     "reached its end",
@@ -93,8 +92,8 @@ def integrate_many(
 
     y0 and parameters: n and m columns, one for each argument of `field`, each a scalar or an array; all are broadcast
     together and with t_end. field(*y, *q) returns the n velocities; it does not see t (make t a state with t' = 1).
-    events(*y, *q) returns a tuple of E numbers, whose first sign changes are found by root finding within the step;
-    stop (E,) says which of them end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the stiff method; without it
+    events(*y, *q) returns a tuple of E numbers, whose first sign changes are found by root finding within the step
+    (two within one step pass unseen); stop (E,) says which of them end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the stiff method; without it
     complex steps are taken, or differences where the field is not analytic. method: "auto", "explicit" or "stiff".
     progress is called with the number of members done.
 
@@ -104,18 +103,18 @@ def integrate_many(
     columns, n = [*y0], len(y0)
     values = [np.asarray(c, dtype=float) for c in (*columns, *parameters)]
     grid = np.empty(0) if times is None else np.ascontiguousarray(times, dtype=float)
-    ends = _ends(t_end, times, grid)
-    shape = _shape([*values, ends])
-    _check(rtol, atol, method, threads, max_tries)
-    first = [float(np.ravel(v)[0]) if v.size else 0.0 for v in values]
-    _answers(field, first, n, "field", f"{n} states and {len(values) - n} parameters")
-    e = 0 if events is None else _answers(events, first, None, "events", "the states and parameters of the field")
+    ends = ends_of(t_end, times, grid)
+    shape = shape_of([*values, ends])
+    check_numbers(rtol, atol, method, threads, max_tries)
+    first = [float(v.flat[0]) if v.size and np.isfinite(v.flat[0]) else 0.5 for v in values]
+    count_answers(field, first, n, "field", f"{n} states and {len(values) - n} parameters")
+    e = 0 if events is None else count_answers(events, first, None, "events", "the states and parameters of the field")
     halt = np.zeros(e, bool) if stop is None else np.array(stop, dtype=bool)
     if len(halt) != e:
         raise FieldError(f"stop names {len(halt)} events, but there are {e}: give one truth value an event")
     if jacobian is not None:
-        _agrees(field, jacobian, first, n)
-    work = _Work(field, n, len(values) - n, events, e, jacobian or _how(field, first, n), method,
+        check_jacobian(field, jacobian, first, n)
+    work = _Work(field, n, len(values) - n, events, e, jacobian or jacobian_kind(field, first, n), method,
                  np.array([atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT]), grid, halt)  # fmt: skip
     size = int(np.prod(shape))
     out = Ensemble(
@@ -199,93 +198,3 @@ def _part(column: Array, shape: tuple[int, ...], part: slice) -> Any:
     if column.ndim == 0:
         return float(column)
     return column.reshape(-1)[part] if column.shape == shape else np.broadcast_to(column, shape).flat[part]
-
-
-def _ends(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Array:
-    if (t_end is None) == (times is None):
-        raise FieldError("give either t_end or times, not both or neither")
-    if times is None:
-        ends = np.asarray(t_end, dtype=float)
-        if not (np.isfinite(ends) & (ends >= 0)).all():
-            raise FieldError("t_end must be finite and not negative: to go backwards, negate the field")
-        return ends
-    if grid.ndim != 1 or not len(grid) or not np.isfinite(grid).all() or grid[0] < 0 or (np.diff(grid) <= 0).any():
-        raise FieldError("times must be a finite, increasing (T,) array from 0 or later: sort it and drop repeats")
-    return grid[-1]
-
-
-def _shape(values: Sequence[Array]) -> tuple[int, ...]:
-    try:
-        return np.broadcast_shapes(*(v.shape for v in values))
-    except ValueError:
-        shapes = ", ".join(str(v.shape) for v in values)
-        raise FieldError(
-            f"columns of shapes {shapes} do not broadcast together: give scalars or equal shapes"
-        ) from None
-
-
-def _check(rtol: float, atol: float, method: str, threads: int, max_tries: int) -> None:
-    if not 1e-14 <= rtol < 1 or not 0 < atol < np.inf:
-        raise FieldError(f"rtol = {rtol:g}, atol = {atol:g}: give 1e-14 <= rtol < 1 and a finite atol > 0")
-    if method not in ("auto", "explicit", "stiff"):
-        raise FieldError(f"method {method!r} is unknown: choose auto, explicit or stiff")
-    if threads < 1 or max_tries < 1:
-        raise FieldError(f"threads = {threads}, max_tries = {max_tries}: give at least 1 of each")
-
-
-def _answers(function: Function, first: Sequence[float], size: int | None, name: str, takes: str) -> int:
-    """How many numbers the function returns for the first member's columns; FieldError if that is not `size`."""
-    try:
-        inspect.signature(function).bind(*first)
-    except TypeError:
-        raise FieldError(f"{name} cannot be called with {len(first)} numbers: it must take {takes}, in order") from None
-    try:
-        answer = function(*first)
-        count = len(answer)
-    except TypeError:
-        raise FieldError(f"{name} must return a tuple of numbers: end its return with a comma if it is one") from None
-    except ArithmeticError:
-        return size or 1  # Python raises where compiled code says inf: the members will tell
-    except Exception as error:
-        raise FieldError(f"{name} fails at the first member ({error}): mend it, or its columns") from None
-    if size is not None and count != size:
-        raise FieldError(f"{name} returns {count} numbers for {size} states: return one velocity a state")
-    return count
-
-
-def _how(field: Function, first: Sequence[float], n: int) -> str:
-    """ "complex" where complex steps give the field's Jacobian at the first member, "differences" where they do not
-    (abs, max, comparisons: no analytic function)."""
-    step = 2.0**-200
-    try:
-        columns = []
-        for j in range(n):
-            at = [complex(x, step if i == j else 0.0) for i, x in enumerate(first[:n])]
-            columns.append([complex(v).imag / step for v in field(*at, *first[n:])])
-        return "complex" if _near(np.array(columns).T, _differences(field, first, n)) else "differences"
-    except (TypeError, ValueError, ArithmeticError):
-        return "differences"
-
-
-def _agrees(field: Function, jacobian: Function, first: Sequence[float], n: int) -> None:
-    rows = np.array(jacobian(*first), dtype=float)
-    if rows.shape != (n, n):
-        raise FieldError(f"jacobian returns shape {rows.shape}: return {n} rows of {n} numbers, row i for velocity i")
-    if not _near(rows, _differences(field, first, n)):
-        raise FieldError(
-            "jacobian disagrees with differences of the field at the first member: mend it or leave it out"
-        )
-
-
-def _differences(field: Function, first: Sequence[float], n: int) -> Array:
-    """∂f_i/∂y_j (n, n) by central differences."""
-    d = 1e-5 * max(1e-8, *(abs(x) for x in first[:n]))
-    columns = []
-    for j in range(n):
-        up, down = ([x + sign * d * (i == j) for i, x in enumerate(first)] for sign in (1, -1))
-        columns.append((np.array(field(*up)) - np.array(field(*down))) / (2 * d))
-    return np.array(columns).T
-
-
-def _near(exact: Array, near: Array) -> bool:
-    return bool(np.abs(exact - near).max() <= AGREE * max(1.0, np.abs(near).max()))
