@@ -1,9 +1,10 @@
-# `make` climbs the whole ladder and writes results/report.html; `make test` installs and passes the tests.
+# `make` climbs the whole ladder and writes results/report.html; `make test` installs and passes the tests;
+# `make bench` measures the project beside its peers (QUICK=1: a look in minutes).
 PYTHON ?= python3
 BUDGET ?= quick
 BIN := .venv/bin
 
-.PHONY: all install verify draw report test lint clean
+.PHONY: all install verify draw report test lint bench clean
 
 all: report
 
@@ -33,6 +34,10 @@ test: install
 lint: install
 	$(BIN)/ruff check
 	$(BIN)/pyright
+
+bench: install
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 clean:
 	rm -rf .venv results build *.egg-info

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from benchmarks.summary import BEGIN, END, block
 from noncollapse.budget import BUDGETS
 from noncollapse.ladder import climb
 from tests.readme_commands import commands
@@ -27,3 +29,12 @@ def test_the_commands_are_found() -> None:
     found = commands(README)
     assert "make" in found
     assert all(not line.startswith("#") for line in found)
+
+
+def test_the_table_of_speeds_is_what_the_results_say(tmp_path: Path) -> None:
+    assert f"{BEGIN}\n{block()}\n{END}" in README, "run python -m benchmarks.summary"
+    run = {"notes": {"goals": {"mild: odeint, at least 300x": "273x (missed)"}},
+           "provenance": {"machine": {"processor": "P"}, "versions": {"numpy": "2"}, "commit": "c", "date": "2026-01-01T00:00"}}  # fmt: skip
+    (tmp_path / "modes.json").write_text(json.dumps(run))
+    assert "| per-mode ensembles | mild: odeint, at least 300x | 273x (missed) |" in block(tmp_path)
+    assert block(tmp_path) not in README, "numbers that no run of benchmarks/results made"
