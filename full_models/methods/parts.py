@@ -14,7 +14,7 @@ from full_models.networks.vit import ViT
 
 @dataclass(frozen=True)
 class Parts:
-    """encoder: (N, …) → (N, features), with an attribute features; head None where the method has no projector."""
+    """encoder: (N, …) → (N, features), with an attribute features; head: the projector, by default none."""
 
     encoder: nn.Module
     generator: torch.Generator

@@ -11,25 +11,27 @@ import torch
 from torch import nn
 
 from full_models import networks
-from full_models.methods import masked, pairs
+from full_models.methods import latent, masked, pairs
 from full_models.methods.method import Kind, Method, MethodError
 from full_models.methods.parts import Parts
 from full_models.methods.projector import Head
 
 HEAD_OPTIONS = tuple(option.name for option in fields(Head))
-MLP = Head()  # d = 64, 256 hidden units: at the scale of digits, where the papers have 128 to 8192
-WIDE = Head(
-    dim=256, layers=3
-)  # VICReg, Barlow Twins: three layers, d above the number of features (8192 in the papers)
+# Projectors at the scale of digits; the papers' are 128 to 8192 wide.
+MLP = Head()
+WIDE = Head(dim=256, layers=3)  # VICReg, Barlow Twins: three layers, d at least the number of features
 SIMSIAM = Head(layers=3, output_norm=True)
 
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """make(parts, **options) builds it; head: its projector's defaults, None where it has none; preset: options fixed.
+    """make(parts, **options) builds it; head: its projector's defaults, None where it has none; preset: the options
+    that make an ablation of its parent, which may still be given.
 
-    collapses: True for an ablation whose embedding loses all spread, or all but a few of the dimensions that its parent
-    keeps; None where the question has no plain answer. paper: where the method is from.
+    collapses: what the source leads one to expect, to be compared with what is measured. True for an ablation whose
+    embedding loses all spread, or all but a few of the dimensions that its parent keeps; None where the question has no
+    plain answer (the baselines, an optimal predictor, and masked methods, whose images may differ little beside what all
+    tokens share). paper: where the method is from.
     """
 
     make: Callable[..., Method]
@@ -60,14 +62,14 @@ METHODS: dict[str, MethodSpec] = {
     "spectral": MethodSpec(pairs.spectral, "pair", False, "spectral contrastive loss", "HaoChen et al. 2021, arXiv:2106.04156"),
     "vicreg": MethodSpec(pairs.vicreg, "pair", False, "variance, invariance and covariance terms", "Bardes et al. 2022, arXiv:2105.04906", WIDE),
     "barlow-twins": MethodSpec(pairs.barlow_twins, "pair", False, "cross-correlation of the views towards I", "Zbontar et al. 2021, arXiv:2103.03230", WIDE),
-    "matrix-ssl": MethodSpec(pairs.matrix_ssl, "pair", False, "matrix cross-entropy of covariances", "Zhang et al. 2023, arXiv:2305.17326", SIMSIAM),
+    "matrix-ssl": MethodSpec(latent.matrix_ssl, "pair", False, "matrix cross-entropy of covariances", "Zhang et al. 2023, arXiv:2305.17326", SIMSIAM),
     "lejepa": MethodSpec(pairs.lejepa, "pair", False, "invariance and a Gaussianity test on random directions", "Balestriero & LeCun 2025, arXiv:2511.08544"),
     "directclr": MethodSpec(pairs.direct_clr, "pair", False, "InfoNCE on a part of the features, no projector", "Jing et al. 2022, arXiv:2110.09348", None),
-    "byol": MethodSpec(pairs.byol, "pair", False, "predictor and a moving-average target", "Grill et al. 2020, arXiv:2006.07733"),
-    "simsiam": MethodSpec(pairs.simsiam, "pair", False, "predictor and stop-gradient", "Chen & He 2021, arXiv:2011.10566", SIMSIAM),
-    "optimal-predictor": MethodSpec(pairs.optimal_predictor, "pair", None, "the least-squares predictor of each batch", "Chen & He 2021, arXiv:2011.10566"),
-    "directpred": MethodSpec(pairs.directpred, "pair", False, "predictor from the eigenvalues of F = E[z zᵀ]", "Tian et al. 2021, arXiv:2102.06810"),
-    "directset": MethodSpec(pairs.directset, "pair", False, "predictor F^alpha + eps I; alpha = 1 is DirectCopy", "Wang et al. 2021, arXiv:2110.04947"),
+    "byol": MethodSpec(latent.byol, "pair", False, "predictor and a moving-average target", "Grill et al. 2020, arXiv:2006.07733"),
+    "simsiam": MethodSpec(latent.simsiam, "pair", False, "predictor and stop-gradient", "Chen & He 2021, arXiv:2011.10566", SIMSIAM),
+    "optimal-predictor": MethodSpec(latent.optimal_predictor, "pair", None, "the least-squares predictor of each batch", "Chen & He 2021, arXiv:2011.10566"),
+    "directpred": MethodSpec(latent.directpred, "pair", False, "predictor from the eigenvalues of F = E[z zᵀ]", "Tian et al. 2021, arXiv:2102.06810"),
+    "directset": MethodSpec(latent.directset, "pair", False, "predictor F^alpha + eps I; alpha = 1 is DirectCopy", "Wang et al. 2021, arXiv:2110.04947"),
     "i-jepa": MethodSpec(masked.ijepa, "image", None, "masked patches predicted in latent space", "Assran et al. 2023, arXiv:2301.08243", None, encoder="vit-micro"),
     "v-jepa": MethodSpec(masked.vjepa, "frames", None, "masked patches of clips predicted in latent space", "Bardes et al. 2024, arXiv:2404.08471", None, encoder="vit-micro"),
     "mae": MethodSpec(masked.mae, "image", None, "masked patches predicted in pixels", "He et al. 2022, arXiv:2111.06377", None, encoder="vit-micro"),
@@ -75,9 +77,9 @@ METHODS: dict[str, MethodSpec] = {
     "random": MethodSpec(pairs.untrained, "pair", None, "the untrained encoder", "baseline", None),
     "invariance": MethodSpec(pairs.invariance, "pair", True, "the invariance loss alone", "ablation"),
     "align-only": MethodSpec(pairs.align_uniform, "pair", True, "alignment without uniformity", "ablation, Wang & Isola 2020, figure 7", preset={"uniform": 0.0}),
-    "simsiam-no-predictor": MethodSpec(pairs.simsiam, "pair", True, "SimSiam without its predictor", "ablation, Chen & He 2021, table 1", SIMSIAM, {"predictor": "none"}),
-    "simsiam-no-stopgrad": MethodSpec(pairs.simsiam, "pair", True, "SimSiam with the gradient through both branches", "ablation, Chen & He 2021, figure 2", SIMSIAM, {"stop": False}),
-    "byol-no-predictor": MethodSpec(pairs.byol, "pair", True, "BYOL without its predictor", "ablation, Grill et al. 2020, table 5", preset={"predictor": "none"}),
+    "simsiam-no-predictor": MethodSpec(latent.simsiam, "pair", True, "SimSiam without its predictor", "ablation, Chen & He 2021, table 1", SIMSIAM, {"predictor": "none"}),
+    "simsiam-no-stopgrad": MethodSpec(latent.simsiam, "pair", True, "SimSiam with the gradient through both branches", "ablation, Chen & He 2021, figure 2", SIMSIAM, {"stop": False}),
+    "byol-no-predictor": MethodSpec(latent.byol, "pair", True, "BYOL without its predictor", "ablation, Grill et al. 2020, table 5", preset={"predictor": "none"}),
     "vicreg-no-variance": MethodSpec(pairs.vicreg, "pair", True, "VICReg without its variance term", "ablation, Bardes et al. 2022, table 7", WIDE, {"mu": 0.0}),
     "vicreg-no-covariance": MethodSpec(pairs.vicreg, "pair", True, "VICReg without its covariance term", "ablation, Bardes et al. 2022, table 7", WIDE, {"nu": 0.0}),
     "barlow-twins-no-redundancy": MethodSpec(pairs.barlow_twins, "pair", True, "Barlow Twins without its off-diagonal term", "ablation", WIDE, {"lam": 0.0}),

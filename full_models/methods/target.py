@@ -68,3 +68,8 @@ class MovingAverage(nn.Module):
         rest = 1 - momentum(self.m, self.schedule, step, steps)
         for g, f in zip(self.network.parameters(), online.parameters(), strict=True):
             g.lerp_(f, rest)
+
+
+def average(encoder: nn.Module, projector: nn.Module, ema: float, schedule: str) -> MovingAverage:
+    """The moving average of encoder and projector, starting as their copy."""
+    return MovingAverage(nn.Sequential(encoder, projector), ema, schedule)
