@@ -87,17 +87,19 @@ def parabola_solution(p0: Scalar, a: Scalar, c: Scalar, t: Array) -> Array:
     return c / (a * (1 + np.where(u0 == 0, 0.0, u)))
 
 
-def parabola_time(p: Scalar, p0: Scalar, a: float, c: float, eta: float) -> Scalar:
-    """t at which the parabola flow from p0 reaches p (both in one basin), for 0 < eta < c²/4a. Exact.
+def parabola_time(p: Scalar, p0: Scalar, a: Scalar, c: Scalar, eta: Scalar) -> Array:
+    """t at which the parabola flow from p0 reaches p, nothing at rest between them, for eta > 0. Exact, elementwise.
 
-    Partial fractions of 1/p': -1/eta at 0 and 1/(-a r (r - r')) at each root r of c p - a p² - eta.
+    Partial fractions of 1/p': -1/eta at 0 and 1/(-a r (r - r')) at each root r of c p - a p² - eta; beyond eta = c²/4a
+    the roots are conjugate and their terms add up to an arctangent.
     """
-    roots = fixed_points(a, c, eta)
-    lo, hi = float(roots.p_minus), float(roots.p_plus)
-    total = -np.log(np.abs(np.asarray(p) / p0)) / eta
+    p, p0, a, c, eta = (np.asarray(value, float) for value in (p, p0, a, c, eta))
+    root = np.sqrt(c**2 - 4 * eta * a + 0j)
+    lo, hi = (c - root) / (2 * a), (c + root) / (2 * a)
+    total = -np.log(p / p0) / eta
     for r, other in ((lo, hi), (hi, lo)):
-        total = total - np.log(np.abs((np.asarray(p) - r) / (p0 - r))) / (a * r * (r - other))
-    return total
+        total = total - np.log((p - r) / (p0 - r)) / (a * r * (r - other))
+    return total.real
 
 
 def alignment_rate(p: Scalar, s: Scalar, a: Scalar, alpha_p: Scalar, tau: Scalar, eta: Scalar) -> Scalar:

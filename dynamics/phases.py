@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics.ensemble import Ensemble, FieldError, integrate_many
-from dynamics.modes import field
+from dynamics.modes import field, fixed_points, parabola_time
 from dynamics.run import Array
 
 COLLAPSE, SURVIVAL, UNDECIDED = 0, 1, 2
@@ -162,22 +162,15 @@ def _without_decay(x: Array, y: Array) -> NDArray[Any]:
 
 
 def collapse_time(p0: ArrayLike, a: ArrayLike, c: ArrayLike, eta: ArrayLike, level: float = LEVEL) -> Array:
-    """t at which a start 0 < p0 on the invariant parabola, target online, reaches p = level c/a: closed form, exact.
+    """t at which a start p0 > 0 on the invariant parabola, target online, is down to p = level c/a: closed form, exact.
 
-    With x = a p / c: θ = ∫ dx / (h x - x² (1 - x)) from level to x0. Partial fractions over the roots x∓, also where
-    they are complex (h > 1/4); the logarithms are evaluated so that nothing cancels. NaN where the start survives.
+    NaN where the start survives, is below the level from the beginning, or eta = 0.
     """
     p0, a, c, eta = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (p0, a, c, eta)))
-    x0, h = a / c * p0, eta * a / c**2
-    root = np.sqrt(0.25 - h + 0j)
-    lower, upper = 0.5 - root, 0.5 + root
     with np.errstate(divide="ignore", invalid="ignore"):
-        # 1/(x (x - x-) (x - x+)) = 1/(h x) + [1/(x- (x - x-)) - 1/(x+ (x - x+))] / (x- - x+)
-        total = np.log(x0 / level) / h + (
-            np.log((x0 - lower) / (level - lower)) / lower - np.log((x0 - upper) / (level - upper)) / upper
-        ) / (lower - upper)
-        collapses = (h > 0.25) | ((h > 0) & (x0 < lower.real))
-        return np.where(collapses & (x0 >= level), a / c**2 * total.real, np.nan)
+        time = parabola_time(level * c / a, p0, a, c, eta)
+        survives = p0 >= fixed_points(a, c, eta).p_minus  # false beyond eta_c, where p- is NaN
+    return np.where((eta > 0) & ~survives & (p0 >= level * c / a), time, np.nan)
 
 
 def bottleneck_time(a: ArrayLike, c: ArrayLike, eta: ArrayLike) -> Array:
