@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from method_cases import generator
 from torch import Tensor, nn
 
 from full_models import networks
@@ -20,10 +21,6 @@ from full_models.views.masks import random_masks
 SHAPE = (2, 8, 8)
 FRAMES = 3
 P = 16  # 8 x 8 pixels in patches of 2
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def made(name: str, **options: object) -> Method:

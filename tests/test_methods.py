@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from method_cases import SHAPE, generator
 from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
@@ -14,7 +15,6 @@ from full_models.losses import matrix_ssl, nt_xent
 from full_models.methods import METHODS, Method, MethodError, assemble, build
 from full_models.methods import joint as joint_module
 
-SHAPE = (1, 8, 8)
 FRAMES = 3
 NAMES = list(METHODS)
 TRAINED = [name for name in NAMES if name != "random"]
@@ -29,10 +29,6 @@ SMALL = {  # a method is asked questions at the smallest size that it has all it
 }
 TARGETS = [name for name in NAMES if hasattr(build(name, SHAPE, generator=torch.Generator()), "target")]
 AVERAGED = [name for name in TARGETS if build(name, SHAPE, generator=torch.Generator()).target is not None]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def small(name: str, seed: int = 0) -> Method:
