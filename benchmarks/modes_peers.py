@@ -150,7 +150,7 @@ PEERS = (
     Peer("torchdiffeq, dopri8", "torchdiffeq", "torchdiffeq", of(torchdiffeq_batch, "dopri8"), (1000, 10_000), ()),
     Peer("torchode, Dopri5", "torchode", "batched", of(torchode_batch, "Dopri5"), (1000, 10_000), ()),
     Peer("torchode, Tsit5", "torchode", "batched", of(torchode_batch, "Tsit5"), (1000, 10_000), ()),
-    Peer("diffrax vmap, Tsit5", "diffrax", "batched", of(diffrax_batch, "Tsit5"), (1000, 10_000), (), True),
+    Peer("diffrax vmap, Tsit5", "diffrax", "batched", of(diffrax_batch, "Tsit5"), (1000, 10_000, 100_000), (), True),
     Peer("diffrax vmap, Dopri8", "diffrax", "batched", of(diffrax_batch, "Dopri8"), (1000, 10_000), (), True),
     Peer("diffrax vmap, Kvaerno5", "diffrax", "batched", of(diffrax_batch, "Kvaerno5"), (), (1000,), True),
 )
