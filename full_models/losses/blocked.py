@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from full_models.losses.contrastive import critic_pair
-from full_models.losses.inputs import check_pair, check_positive, is_paper, normalise
+from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is_paper, normalise
 
 ROWS = 192  # rows of s at a time: products of this height run at nearly the full rate; 192 x 4096 is 6 MB in float64
 
@@ -35,8 +35,11 @@ def blocked_info_nce(
 
     Raises ValueError on shapes, critic, tau.
     """
-    q, k = critic_pair(z, z_plus, tau, critic, M)
-    return _over_leading_axes(q, k, tau, 0)
+    cosine = (
+        critic == "cosine" and M is None
+    )  # normalised block by block; every other critic, and every check, is theirs
+    q, k = critic_pair(z, z_plus, tau, "dot" if cosine else critic, M)
+    return _over_leading_axes(q, k, tau, 0, cosine)
 
 
 def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: str = "paper") -> Tensor:
@@ -47,33 +50,37 @@ def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: 
     scale = 1.0 if is_paper(convention) else 2.0
     check_pair(z, z_plus)
     check_positive(tau=tau)
-    u = normalise(torch.cat([z, z_plus], -2))
-    return scale * _over_leading_axes(u, u, tau, z.shape[-2])
+    both = torch.cat([z, z_plus], -2)
+    return scale * _over_leading_axes(both, both, tau, z.shape[-2], True)
 
 
-def _over_leading_axes(q: Tensor, k: Tensor, tau: float, offset: int) -> Tensor:
+def _over_leading_axes(q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool) -> Tensor:
     """One network after another: each is large. offset: pos(i) = i + offset (mod N); > 0 also takes row i's own k_i out."""
     lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
     pairs = zip(*(x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (q, k)), strict=True)
     with_gradient = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
-    losses = [_Softmax.apply(a, b, tau, offset, with_gradient) for a, b in pairs]
+    losses = [_Softmax.apply(a, b, tau, offset, cosine, with_gradient) for a, b in pairs]
     return torch.stack(losses).reshape(lead) if losses else q.new_zeros(lead)
 
 
 class _Softmax(torch.autograd.Function):
-    """J above as a function of q and k, each (N, d)."""
+    """J above as a function of q and k, each (N, d), or of their directions where `cosine`."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, with_gradient: bool) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool, with_gradient: bool) -> Tensor:
         N, d = q.shape
-        keys, partner = k.mT.contiguous(), k.roll(-offset, 0) if offset else k
+        unit = normalise if cosine else lambda z: z
+        keys = torch.cat([unit(k[i : i + ROWS]).mT for i in range(0, N, ROWS)], 1)  # (d, N)
         gq, gk = (torch.empty_like(q), q.new_zeros(d, N)) if with_gradient else (None, None)
         losses, scores = q.new_empty(N), q.new_empty(min(ROWS, N), N)
         safe = math.log(torch.finfo(q.dtype).max) / 2  # half, so that products of exp(± safe) are normal numbers too
-        bounded = _bound(q, k) / tau <= safe  # False for NaN
+        bounded = (1.0 if cosine else _bound(q, k)) / tau <= safe  # False for NaN
         for i in range(0, N, ROWS):
             block = slice(i, i + ROWS)
-            rows = q[block] / tau
+            u = unit(q[block])
+            rows = u / tau
+            at = torch.arange(i + offset, i + offset + len(rows), device=q.device) % N
+            partner = keys[:, at].mT
             s = torch.mm(rows, keys, out=scores[: len(rows)])
             if offset:
                 s.diagonal(i).fill_(-torch.inf)
@@ -81,13 +88,16 @@ class _Softmax(torch.autograd.Function):
             if not bounded:
                 s.sub_(top).clamp_(min=-safe)  # e^-safe is nothing beside the row's 1, but no denormal, which is slow
             norm = s.exp_().sum(-1, keepdim=True)
-            losses[block] = (norm.log() + top)[:, 0] - (rows * partner[block]).sum(-1)
+            losses[block] = (norm.log() + top)[:, 0] - (rows * partner).sum(-1)
             if gq is not None and gk is not None:
-                torch.div(torch.mm(keys, s.mT).mT, norm, out=gq[block])
-                gk.addmm_((rows / norm).mT, s)
+                g = (torch.mm(keys, s.mT).mT / norm - partner) / (tau * N)
+                gq[block] = _through_the_norm(g, u, q[block]) if cosine else g
+                gk.addmm_((rows / norm).mT, s).index_add_(1, at, rows.mT, alpha=-1)
         if gq is not None and gk is not None:
-            gq.sub_(partner).div_(tau * N)
-            gk.sub_((q.roll(offset, 0) if offset else q).mT, alpha=1 / tau).div_(N)
+            gk.div_(N)
+            for i in range(0, N if cosine else 0, ROWS):
+                block = slice(i, i + ROWS)
+                gk[:, block] = _through_the_norm(gk[:, block].mT, keys[:, block].mT, k[block]).mT
             ctx.save_for_backward(gq, gk.mT)
         return losses.mean()
 
@@ -97,7 +107,14 @@ class _Softmax(torch.autograd.Function):
             raise RuntimeError("a blocked loss has no second derivative: use info_nce or nt_xent for that")
         gq, gk = ctx.saved_tensors
         needs_q, needs_k, *_ = ctx.needs_input_grad
-        return upstream * gq if needs_q else None, upstream * gk if needs_k else None, None, None, None
+        return upstream * gq if needs_q else None, upstream * gk if needs_k else None, None, None, None, None
+
+
+def _through_the_norm(g: Tensor, u: Tensor, z: Tensor) -> Tensor:
+    """∂J/∂z = (g - u (u·g)) / ‖z‖ from g = ∂J/∂u, u = z / ‖z‖; g / floor below `normalise`'s floor under the norm."""
+    length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    along = torch.where(length > NORM_FLOOR, (u * g).sum(-1, keepdim=True), 0.0)
+    return (g - u * along) / length.clamp_min(NORM_FLOOR)
 
 
 def _bound(q: Tensor, k: Tensor) -> float:
