@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from figures import decay, deep, diagram, invariance, phase, rates, style
+from figures import decay, deep, diagram, invariance, phase, rates, style, training
 from figures.claim import draw_claim
 from figures.read import UnreadableRecord, read_arrays, read_json
 
@@ -21,7 +21,7 @@ FAMILIES = {
     "deep-modes": ("Deep networks beside the linear prediction", deep),
 }
 
-__all__ = ["FAMILIES", "UnreadableRecord", "draw_claim", "draw_diagram", "draw_picture"]
+__all__ = ["FAMILIES", "UnreadableRecord", "draw_claim", "draw_diagram", "draw_picture", "draw_training"]
 
 
 def draw_picture(results: Path, name: str) -> Path:
@@ -36,7 +36,12 @@ def draw_diagram(results: Path, name: str) -> Path:
     return _draw(results / "phase" / name, diagram, "run `noncollapse phase`")
 
 
-def _draw(base: Path, family: ModuleType, remedy: str) -> Path:
+def draw_training(folder: Path) -> Path:
+    """folder/record.png (and .svg) from a training record's arrays. Raises UnreadableRecord."""
+    return _draw(folder / "record", training, "run `noncollapse train` again", title=folder.name)
+
+
+def _draw(base: Path, family: ModuleType, remedy: str, title: str | None = None) -> Path:
     arrays = read_arrays(base.with_name(base.name + ".npz"), remedy)
     about = read_json(base.with_name(base.name + ".json"), remedy)
     with style.house():
@@ -44,4 +49,4 @@ def _draw(base: Path, family: ModuleType, remedy: str) -> Path:
             figure = family.draw(arrays)
         except KeyError as error:
             raise UnreadableRecord(f"{base}.npz has no array {error}: delete it, then {remedy}") from None
-        return style.finish(figure, base, f"{base.name} · {style.stamp(about.get('provenance', {}))}")
+        return style.finish(figure, base, f"{title or base.name} · {style.stamp(about.get('provenance', {}))}")

@@ -1,4 +1,4 @@
-"""Training runs on disk: results/train/<name>/ holds record.json, trace.npz and the checkpoint that a run resumes from."""
+"""Training runs on disk: results/train/<name>/ holds record.json, record.npz and the checkpoint that a run resumes from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from noncollapse.records import provenance, write_arrays, write_json
 from noncollapse.sources import ROOT, hash_of
 
 if TYPE_CHECKING:
-    from dynamics.run import Run
+    from dynamics.run import Array, Run
     from full_models.training import Recipe
 
 SOURCES = ("data", "losses", "methods", "networks", "training", "views", "probe.py", "parallel.py")
@@ -40,17 +40,32 @@ def training_hash() -> str:
 
 
 def save(folder: Path, run: Run) -> dict[str, Any]:
-    """Write trace.npz and record.json, each whole or not at all; returns the record."""
+    """Write record.npz and record.json, each whole or not at all; returns the record."""
     record = {
         "recipe": run.facts["recipe"],
         **{name: run.facts[name] for name in ("steps", "epoch_steps", "images", "test_images", "parameters", "device")},
         "probes": run.facts["probes"],
         "rows": rows(run),
-        "provenance": {**provenance(), "seconds": round(run.facts["seconds"], 2), "sources": training_hash()},
+        "provenance": {
+            **provenance(),
+            "budget": f"{run.facts['steps']} steps",
+            "seed": run.facts["recipe"]["seed"],
+            "seconds": round(run.facts["seconds"], 2),
+            "sources": training_hash(),
+        },
     }
-    write_arrays(folder / "trace.npz", {"t": run.t, **run.obs})
+    write_arrays(folder / "record.npz", arrays(run))
     write_json(folder / "record.json", record)
     return record
+
+
+def arrays(run: Run) -> dict[str, Array]:
+    """What a figure of the run is drawn from: t, the observables, and the probes of what needs no training."""
+    import numpy as np
+
+    read = run.facts["probes"]["pixels"]
+    baselines = {"pixels_linear": read["linear"], "pixels_knn": read["knn"], "chance": read["chance"]} if read else {}
+    return {"t": run.t, **run.obs, **{name: np.asarray(value) for name, value in baselines.items()}}
 
 
 def load(folder: Path) -> dict[str, Any] | None:
@@ -60,7 +75,12 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(path.read_text())
-        if record["recipe"] and record["rows"] and record["provenance"]["sources"] and (folder / "trace.npz").is_file():
+        if (
+            record["recipe"]
+            and record["rows"]
+            and record["provenance"]["sources"]
+            and (folder / "record.npz").is_file()
+        ):
             return record
     except (OSError, ValueError, KeyError, TypeError):
         pass  # said below, as for a record of the wrong shape

@@ -49,7 +49,7 @@ def record(results: Path) -> dict[str, Any]:
 
 
 def trace(results: Path) -> dict[str, np.ndarray]:
-    (path,) = results.glob("train/*/trace.npz")
+    (path,) = results.glob("train/*/record.npz")
     with np.load(path) as data:
         return {name: data[name] for name in data.files}
 

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile the encoder")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="options",
                         help="an option of the method, such as tau=0.2 (repeatable)")  # fmt: skip
+    parser.add_argument("--draw", action="store_true", help="also draw the run: record.png beside its record")
     again = parser.add_mutually_exclusive_group()
     again.add_argument(
         "--resume",
@@ -68,6 +69,10 @@ def run(args: argparse.Namespace) -> int:
     if record is None:
         record = _train(args, recipe)
     if record is not None:
+        if args.draw:
+            from figures import draw_training
+
+            print(f"drew {draw_training(folder)}", file=sys.stderr)
         print(json.dumps(record, indent=1) if args.json else "\n".join(summary(record, folder)))
     return 0
 

@@ -1,0 +1,138 @@
+"""Steps and images per second of every method, and replicas batched by torch.func against a Python loop over them.
+
+`python -m benchmarks.train_speed [--quick] [--device cuda] [--net resnet18 --data cifar10 --batch 1024 --precision bf16
+--channels-last]`: on a GPU the same command measures the same things there. Images are source images, two views each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+from benchmarks.harness import limits, measure, write  # first: it sets the thread counts
+
+import torch  # isort: skip
+
+from full_models.methods import METHODS
+from full_models.parallel import World
+from full_models.replicas import stacked, take_step
+from full_models.training import Recipe
+from full_models.training.loop import make_method, make_optimiser, step_loss, usable
+from full_models.training.material import batches, material
+
+MASKED = ("i-jepa", "mae", "v-jepa")  # they need patches: a small transformer
+QUICK = ("simclr", "vicreg", "byol", "supervised")
+REPLICAS = (1, 8, 32, 128)
+LINEAR = Recipe(method="simclr", encoder="linear", width=16, dim=16, batch=64, count=256, optimiser="sgd",
+                augmentation="noise", options={"projector": "none"})  # fmt: skip
+MANY = 10**6  # steps of a schedule that is never finished here
+
+
+def stepper(recipe: Recipe) -> Callable[[], None]:
+    """A function that takes the recipe's next training step and waits for it."""
+    device = usable(recipe.device)
+    fed = material(recipe, device)
+    method = make_method(recipe, fed.train.shape).to(device).train()
+    if recipe.channels_last:
+        method.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  missing in torch's stub
+    if recipe.compile:
+        method.encoder.compile()
+    optimiser, steps = make_optimiser(recipe, method), count()
+    order = batches(recipe, len(fed.train), 0, World(), device)
+
+    def step() -> None:
+        i = next(steps)
+        loss = step_loss(method, method, recipe, fed, next(order), i)
+        if optimiser is not None:
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            method.after_step(i, MANY)
+
+    return step
+
+
+def timed(step: Callable[[], None], steps: int, repeats: int, device: str) -> float:
+    """Median seconds a step, the device's queue emptied at the end of each repeat."""
+
+    def run() -> None:
+        for _ in range(steps):
+            step()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    return measure(run, repeats).median / steps
+
+
+def of_method(recipe: Recipe, steps: int, repeats: int) -> dict[str, Any]:
+    """One line: with the recipe's augmentation and with none."""
+    whole, bare = (
+        timed(stepper(dataclasses.replace(recipe, augmentation=name)), steps, repeats, recipe.device)
+        for name in (recipe.augmentation, "none")
+    )
+    return {
+        "workload": recipe.method, "net": recipe.encoder, "batch": recipe.batch, "ms a step": 1e3 * whole,
+        "steps/s": 1 / whole, "images/s": recipe.batch / whole, "images/s, no augmentation": recipe.batch / bare,
+    }  # fmt: skip
+
+
+def of_replicas(R: int, steps: int, repeats: int, device: str) -> dict[str, Any]:
+    """R linear networks, 4 rates a seed where R allows: one batch against a loop over `stepper`s."""
+    base = dataclasses.replace(LINEAR, device=device)
+    rates = [1e-3 * 2.0**-i for i in range(min(R, 4))]
+    seeds = range(max(1, R // 4))
+    each = [dataclasses.replace(base, seed=seed, lr=lr) for seed in seeds for lr in rates]
+    fed = [material(dataclasses.replace(base, seed=seed), device) for seed in seeds]
+    stack, number = stacked(each, fed[0].train.shape, device), count()
+    order = [batches(one, len(f.train), 0, World(), device) for one, f in zip(each[:: len(rates)], fed, strict=True)]
+
+    def together() -> None:
+        take_step(stack, each, fed, [next(o) for o in order], next(number), MANY)
+
+    alone = [stepper(one) for one in each]
+
+    def looped() -> None:
+        for step in alone:
+            step()
+
+    fast, slow = (timed(run, steps, repeats, device) for run in (together, looped))
+    return {"workload": f"{R} replicas of linear simclr", "net": "linear", "batch": base.batch, "ms a step": 1e3 * fast,
+            "replica-steps/s": R / fast, "of a loop": R / slow, "times faster": slow / fast}  # fmt: skip
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="four methods, two sizes, three repeats; nothing written")
+    parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), metavar="NAME")
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--path")
+    parser.add_argument("--net", default="mlp")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--augment", default="crop")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args(words)
+    base = Recipe(data=args.data, path=args.path, encoder=args.net, batch=args.batch, augmentation=args.augment,
+                  precision=args.precision, channels_last=args.channels_last, compile=args.compile, device=args.device)  # fmt: skip
+    steps, repeats = (5, 3) if args.quick else (20, 5)
+    rows = []
+    for method in args.methods or (QUICK if args.quick else tuple(METHODS)):
+        net = "vit-micro" if method in MASKED and not args.net.startswith("vit") else args.net
+        recipe = dataclasses.replace(base, method=method, encoder=net)
+        rows.append(of_method(recipe, 2 if method in MASKED else steps, repeats))
+        print(rows[-1], flush=True)
+    for R in REPLICAS[:2] if args.quick else REPLICAS:
+        rows.append(of_replicas(R, steps, repeats, args.device))
+        print(rows[-1], flush=True)
+    if not args.quick:
+        notes = {"device": args.device, "images/s": "source images, two views each", "limits of one thread": limits()}
+        print(write("train_speed" if args.device == "cpu" else "train_speed_gpu", rows, notes))
+
+
+if __name__ == "__main__":
+    main()
