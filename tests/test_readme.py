@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.summary import BEGIN, END, block
@@ -11,11 +13,13 @@ from noncollapse.budget import BUDGETS
 from noncollapse.ladder import climb
 from tests.readme_commands import commands
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_the_example_claim_climbs() -> None:
-    code = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[0]
+    (code,) = (block for block in BLOCKS if "CLAIMS" in block)
     assert len(code.splitlines()) <= 40  # "adding a claim takes at most 40 lines in one file"
     names: dict = {}
     exec(code, names)
@@ -23,6 +27,16 @@ def test_the_example_claim_climbs() -> None:
     assert record["proved"]
     assert record["verdict"] != "error", record["reason"]
     assert all(c["as_it_should"] for c in record["controls"])
+
+
+def test_the_other_examples_run(tmp_path: Path) -> None:
+    others = [block for block in BLOCKS if "CLAIMS" not in block]
+    assert others
+    for code in others:
+        (tmp_path / "example.py").write_text(code)
+        done = subprocess.run([sys.executable, tmp_path / "example.py"], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        assert "True []" in done.stdout, done.stdout  # every member arrived, none failed
 
 
 def test_the_commands_are_found() -> None:
