@@ -31,9 +31,9 @@ TARGETS = [name for name in NAMES if hasattr(build(name, SHAPE, generator=torch.
 AVERAGED = [name for name in TARGETS if build(name, SHAPE, generator=torch.Generator()).target is not None]
 
 
-def small(name: str, seed: int = 0) -> Method:
+def small(name: str, seed: int = 0, **others: object) -> Method:
     encoder = "linear" if METHODS[name].encoder == "mlp" else METHODS[name].encoder
-    options = SMALL.get(name, {"dim": 6, "hidden": 12})
+    options = {**SMALL.get(name, {"dim": 6, "hidden": 12}), **others}
     return build(name, SHAPE, encoder=encoder, width=16, generator=generator(seed), **options)
 
 
@@ -337,10 +337,40 @@ def test_matrix_ssl_without_a_target_would_prefer_rank_one(convention: str) -> N
 def test_predictor_matrices_are_shown_where_there_are_any() -> None:
     shown = {name for name in NAMES if small(name).predictor_matrix() is not None}
     assert shown == {"directpred", "directset", "optimal-predictor"}
-    linear = build("byol", SHAPE, generator=generator(), predictor="linear", dim=6)
-    P = linear.predictor_matrix()
-    z = torch.rand(5, 6, generator=generator())
-    assert P is not None and not P.requires_grad and torch.equal(z @ P.T, linear.predictor(z))
+    for name, options in {"byol": {"predictor": "linear"}, "optimal-predictor": {}}.items():
+        method = build(name, SHAPE, encoder="linear", width=16, generator=generator(), dim=6, **options)
+        P = method.predictor_matrix()
+        z = torch.rand(5, 6, generator=generator())
+        assert P is not None and not P.requires_grad
+        assert torch.equal(z @ P.T, method.predictor(z)) and not torch.allclose(z @ P, method.predictor(z))  # p = P z
+
+
+OTHER = {  # values that are not the default, each of which must reach the loss
+    "simclr": {"tau": 0.3},
+    "info-nce": {"tau": 0.5, "critic": "dot"},
+    "nce": {"tau": 0.3, "critic": "dot"},
+    "moco": {"tau": 0.3, "queue": 30},
+    "dcl": {"tau": 0.3},
+    "align-uniform": {"align": 2.0, "uniform": 2.0, "alpha": 1.0, "t": 1.0},
+    "spectral": {"convention": "reference"},
+    "vicreg": {"lam": 5.0, "mu": 5.0, "nu": 5.0, "convention": "paper"},
+    "barlow-twins": {"lam": 0.1, "convention": "paper"},
+    "lejepa": {"lam": 0.1, "directions": 8, "knots": 9, "convention": "paper"},
+    "directclr": {"dim": 5, "tau": 0.3},
+    "byol": {"unit": False, "predictor": "linear", "predictor_hidden": 3},
+    "simsiam": {"unit": False, "predictor": "linear", "predictor_hidden": 3},
+    "matrix-ssl": {"gamma": 0.5, "lam": 0.7, "mu": 0.7, "convention": "paper", "predictor": "linear"},
+    "i-jepa": {"blocks": 2, "convention": "paper", "beta": 0.1, "predictor_width": 16, "predictor_heads": 1},
+    "v-jepa": {"blocks": 2, "masks": "future", "p": 2.0, "reg": 1.0, "convention": "paper"},
+    "mae": {"ratio": 0.5, "unit_patches": False, "decoder_width": 16, "decoder_heads": 1},
+}
+
+
+@pytest.mark.parametrize(("name", "option"), [(name, option) for name in OTHER for option in OTHER[name]])
+def test_every_option_reaches_the_loss(name: str, option: str) -> None:
+    default, other = small(name), small(name, **{option: OTHER[name][option]})
+    x = views(default)
+    assert loss_of(default, x).item() == loss_of(small(name), x).item() != loss_of(other, x).item()
 
 
 def test_parameter_groups_say_rates_and_decay() -> None:
