@@ -33,11 +33,8 @@ BLOCK = 1024  # entries combined at a time: 8 kB a row, so that the running sum 
 EPS = 2.0**-52
 SAFETY = 1.1  # on the measured radius, which approaches the true one from below
 RENEW = 25  # accepted RKL2 steps for which a measured radius serves
-FIRST_LOOK, LOOK_EVERY, TRIAL = (
-    20,
-    20,
-    8,
-)  # accepted steps before AUTO measures the radius, between, and of RKL2's trials
+FIRST_LOOK, LOOK_EVERY = 20, 20  # accepted steps before AUTO measures the radius, and between
+TRIAL = 8  # accepted RKL2 steps after which their cost is compared
 
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered and fused; NaN and infinity keep their meaning
 _jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
@@ -408,7 +405,9 @@ def advance(p, tableau, y, t, out, K, work, rtol, atol, method, limit, most, sta
                 age = RENEW if age > 0 else 0  # perhaps the radius grew
             h *= max(0.1, 0.8 * error ** (-1 / (3 if stable else ORDER))) if error < np.inf else 0.1
             if h < 10 * EPS * max(abs(now), EPS):
-                status = TOO_SMALL if error < np.inf else BLEW_UP
+                status = (
+                    TOO_SMALL if _sound(y, 100 * (1 + norm(out[0]))) else BLEW_UP
+                )  # a pole stops the clock before the limit
             rejected = True
         elif not _sound(work[0], limit):
             status = BLEW_UP

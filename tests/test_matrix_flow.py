@@ -329,3 +329,7 @@ def test_blow_up_is_said(method: str) -> None:
     runaway = {**problem(0, 3, 3, True), "A": np.zeros((3, 3)), "C": np.eye(3)}  # nothing holds the growth
     with pytest.raises(SolverError, match="blew up near t"):
         predictor_flow(**runaway, t=np.array([0.0, 50.0]), method=method)
+    calm = problem(0, 3, 3, True)
+    both = {name: np.stack([calm[name], runaway[name]]) for name in calm}
+    with pytest.raises(SolverError, match="member 1 of 2 blew up near t"):  # also where the pole stops the clock first
+        predictor_flow(**both, t=np.array([0.0, 50.0]), rtol=1e-3, method=method)
