@@ -1,7 +1,7 @@
 """Every method on digits, five seeds: `python -m benchmarks.digits_methods [--methods NAME ...] [--quick]`.
 
 Trained runs are kept in results/train (a run that is there is read, not trained again), and the table is of all methods
-that have their five seeds. Probe accuracies stand beside those of the untrained encoder, raw pixels, the supervised
+that have their five seeds. Probe accuracies stand beside those of each one's untrained encoder, raw pixels, the supervised
 network and chance. Whether an ablation collapses is computed: its embedding has fewer directions (effective rank of the
 uncentred second moment of z/‖z‖) than that of the method it is cut from, by more than 4 standard errors of the
 difference of the means over seeds. The same test between a method and itself at five further seeds must find nothing.
@@ -89,28 +89,29 @@ def row(method: str, runs: dict[str, list[Run]]) -> dict[str, Any]:
     line: dict[str, Any] = {"method": method, "steps": mine[0].facts["steps"]}
     for probe in ("linear", "knn"):
         line[probe] = said([run.facts["probes"]["trained"][probe] for run in mine], ".3f")
+    for probe in ("linear", "knn"):
+        line[f"untrained {probe}"] = said([run.facts["probes"]["untrained"][probe] for run in mine], ".3f")
     line["d"] = mine[0]["spectrum"].shape[-1]
     line["effective rank, start"] = said([run["erank"][0, 0] for run in mine], ".1f")
     line["effective rank"] = said([run["erank"][0, -1] for run in mine], ".1f")
     line["directions"] = said(directions(mine), ".2f")
     line["variance / start"] = said([run["variance"][0, -1] / run["variance"][0, 0] for run in mine], ".2g")
-    line["cut from"] = line["collapses"] = line["standard errors"] = None
+    line["cut from"] = line["collapses"] = line["standard errors"] = line["said to collapse"] = None
     parent = PARENTS.get(method)
     if parent in runs:
         line["cut from"] = parent
         line["collapses"], line["standard errors"] = fewer(directions(mine), directions(runs[parent]))
+        line["said to collapse"] = METHODS[method].collapses
     line["seconds"] = float(np.median([run.facts["seconds"] for run in mine]))
     return line
 
 
 def baselines(runs: list[Run]) -> list[dict[str, Any]]:
     """What needs no training, on the same images."""
-    out = []
-    for key, title in (("untrained", "untrained mlp"), ("pixels", "raw pixels")):
-        read = {p: mean_se([run.facts["probes"][key][p] for run in runs]) for p in ("linear", "knn")}
-        out.append({"method": title} | {p: f"{mean:.3f} ± {error:.3f}" for p, (mean, error) in read.items()})
+    read = {p: mean_se([run.facts["probes"]["pixels"][p] for run in runs]) for p in ("linear", "knn")}
+    pixels = {"method": "raw pixels"} | {p: f"{mean:.3f} ± {error:.3f}" for p, (mean, error) in read.items()}
     chance = f"{runs[0].facts['probes']['trained']['chance']:.3f}"
-    return [*out, {"method": "commonest class", "linear": chance, "knn": chance}]
+    return [pixels, {"method": "commonest class", "linear": chance, "knn": chance}]
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -98,7 +98,7 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_killed_process_resumes_to_the_same_numbers(unlabelled: str, tmp_path: Path) -> None:
     """SIGKILL as soon as a checkpoint of an unfinished run is on disk."""
-    words = (*TINY, "--data", unlabelled, "--epochs", "1000", "--records", "40")
+    words = (*TINY, "--data", unlabelled, "--epochs", "200", "--records", "10")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": ROOT}
     process = subprocess.Popen(command(*words, results=killed), **quiet)
