@@ -104,7 +104,7 @@ def rates() -> dict[str, float]:
         a = torch.randn(1024, 1024, dtype=getattr(torch, dtype), generator=torch.Generator().manual_seed(0))
         o, x, y = torch.empty_like(a), a.flatten()[: 2**14], torch.empty(2**14, dtype=a.dtype)
         products = (partial(torch.mm, a, a, out=o), partial(np.matmul, a.numpy(), a.numpy(), out=o.numpy()))
-        out[f"products {dtype}, GFLOP/s"] = 2e-9 * 1024**3 / min(harness.measure(p, 5).minimum for p in products)
+        out[f"products {dtype}, GFLOP/s"] = 2e-9 * 1024**3 / min(harness.measure(p, 15).minimum for p in products)
         many = lambda x=x, y=y: [torch.exp(x, out=y) for _ in range(50)]  # noqa: E731
         out[f"exponentials {dtype}, G/s"] = 50e-9 * x.numel() / harness.measure(many, 5).minimum
     return out
