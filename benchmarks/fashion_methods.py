@@ -98,6 +98,7 @@ def main(words: Sequence[str] | None = None) -> None:
             run = train(one, folder_of(args.results, one), version=training_hash(), on_step=on_step)
         records[method] = kept(run)
         ordered = {name: records[name] for name in METHODS if name in records}
+        PATH.parent.mkdir(exist_ok=True)
         PATH.write_text(json.dumps(ordered, separators=(",", ":")).replace('},"', '},\n"') + "\n")
         head = f"# fashion_methods\n\n{BASE.count} training and 10,000 test images; one seed, so differences of a percent mean nothing.\n\n"
         PATH.with_suffix(".md").write_text(head + "\n".join(table(lines(ordered))) + "\n")
