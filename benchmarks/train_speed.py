@@ -20,8 +20,9 @@ from full_models.methods import METHODS
 from full_models.parallel import World
 from full_models.replicas import stacked, take_step
 from full_models.training import Recipe
-from full_models.training.loop import make_method, make_optimiser, step_loss, usable
+from full_models.training.loop import usable
 from full_models.training.material import batches, material
+from full_models.training.steps import make_method, make_optimiser, step_loss
 
 MASKED = ("i-jepa", "mae", "v-jepa")  # they need patches: a small transformer
 QUICK = ("simclr", "vicreg", "byol", "supervised")

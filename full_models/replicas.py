@@ -24,11 +24,12 @@ from dynamics.run import Array, Run
 from dynamics.setting import ImageViews, Setting
 from full_models.methods import Method
 from full_models.parallel import World
-from full_models.training.loop import OnStep, make_method, recorded_steps, step_views, usable
+from full_models.training.loop import OnStep, recorded_steps, usable
 from full_models.training.material import Material, batches, material
 from full_models.training.measure import moments_row
 from full_models.training.optimisers import BETAS, TRUST, rate
 from full_models.training.recipe import Recipe, RecipeError
+from full_models.training.steps import make_method, step_views
 
 Tensors = dict[str, Tensor]
 EPS = 1e-8  # AdamW's, as in torch

@@ -13,10 +13,10 @@ import torch
 from full_models import replicas
 from full_models.parallel import World
 from full_models.replicas import stacked, sweep, take_step, train_replicas
-from full_models.training import Recipe, RecipeError, loop, train
-from full_models.training.loop import make_method, make_optimiser, step_loss
+from full_models.training import Recipe, RecipeError, train
 from full_models.training.material import Material, batches, material
 from full_models.training.optimisers import rate, set_rates
+from full_models.training.steps import make_method, make_optimiser, step_loss
 
 torch.set_num_threads(1)
 
@@ -40,7 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks and images in float64, so that agreement is told from float32's rounding."""
-    floats, make = Material.floats, loop.make_method
+    floats, make = Material.floats, make_method
     monkeypatch.setattr(Material, "floats", lambda self, images: floats(self, images).double())
     monkeypatch.setattr(replicas, "make_method", lambda recipe, shape: make(recipe, shape).double())
 

@@ -18,9 +18,10 @@ from full_models import probe
 from full_models.methods import METHODS
 from full_models.parallel import World
 from full_models.training import Recipe, RecipeError, checkpoint, loop, train
-from full_models.training.loop import make_method, make_optimiser, recorded_steps, step_loss, usable
+from full_models.training.loop import recorded_steps, usable
 from full_models.training.material import batches, material
 from full_models.training.measure import in_chunks, moments_row
+from full_models.training.steps import make_method, make_optimiser, step_loss
 
 torch.set_num_threads(1)
 

@@ -1,0 +1,52 @@
+"""What a step is made of: the method and the optimiser as they start, the views of a step, and their loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from full_models.methods import Method, build
+from full_models.methods.clip import ClipEncoder
+from full_models.training.material import Material
+from full_models.training.optimisers import OPTIMISERS
+from full_models.training.recipe import Recipe, RecipeError
+from full_models.training.streams import stream
+
+
+def make_method(recipe: Recipe, shape: tuple[int, int, int]) -> Method:
+    """The recipe's method as it starts, drawn from the stream (seed, "start"), on the CPU."""
+    options = dict(recipe.options) | ({} if recipe.dim is None else {"dim": recipe.dim})
+    return build(
+        recipe.method, shape, encoder=recipe.encoder, width=recipe.width, generator=stream(recipe.seed, "start"), **options
+    )  # fmt: skip
+
+
+def make_optimiser(recipe: Recipe, method: Method) -> torch.optim.Optimizer | None:
+    """The recipe's optimiser over the method's groups; None where nothing is trained."""
+    groups = method.parameter_groups(recipe.lr, recipe.weight_decay)
+    if not groups:
+        return None
+    return OPTIMISERS[recipe.optimiser](groups, recipe.lr, recipe.momentum, recipe.weight_decay)
+
+
+def step_views(
+    method: Method, recipe: Recipe, fed: Material, index: Tensor, step: int, rank: int = 0
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """What the method is fed at a step of the images `index`: views drawn on the device, and labels where it needs them."""
+    frames = method.encoder.frames if isinstance(method.encoder, ClipEncoder) else 1
+    generator = stream(recipe.seed, "views", step, rank, device=index.device)
+    views = fed.views(index, method.kind, generator, frames)
+    if not method.needs_labels:
+        return views, {}
+    if fed.train.labels is None:
+        raise RecipeError(f"{recipe.method} needs labels, and {recipe.data} has none: use a method without them")
+    return views, {"labels": fed.train.labels[index]}
+
+
+def step_loss(network: nn.Module, method: Method, recipe: Recipe, fed: Material, index: Tensor, step: int,
+              rank: int = 0) -> Tensor:  # fmt: skip
+    """The loss of the images `index` at a step, networks under autocast if bf16."""
+    views, labels = step_views(method, recipe, fed, index, step, rank)
+    device = index.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        return network(*views, generator=stream(recipe.seed, "loss", step, device=device), **labels)
