@@ -72,7 +72,7 @@ def _spectrum(ax: Axes, run: Arrays) -> None:
 def _ranks(ax: Axes, run: Arrays) -> None:
     _over(ax, run, run["erank"], style.PALETTE[0])
     _over(ax, run, run["directions"], style.PALETTE[2], "s")
-    ax.set(ylabel=f"of {run['spectrum'].shape[-1]} dimensions", yscale="log")
+    ax.set(ylabel="dimensions in use", yscale="log")
     ax.set_ylim(bottom=0.9)
     ax.legend(handles=_key({"effective rank": (style.PALETTE[0], "o"), "directions": (style.PALETTE[2], "s")}))
 
