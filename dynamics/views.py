@@ -14,7 +14,7 @@ import numpy as np
 
 from dynamics.images import Pool, image_pool
 from dynamics.run import Array
-from dynamics.setting import GaussianViews, ImageViews, Setting, SettingError
+from dynamics.setting import GaussianViews, ImageViews, Setting, SettingError, Views
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Moments:
 def plane_rotation(d: int, angle: float) -> Array:
     """Rotation of R^d by `angle` in each plane (0,1), (1,2), ... in turn; the identity for d = 1 or angle = 0."""
     R = np.eye(d)
-    for i in range(d - 1):
+    for i in range(d - 1) if angle else ():
         G = np.eye(d)
         G[i, i] = G[i + 1, i + 1] = np.cos(angle)
         G[i + 1, i], G[i, i + 1] = np.sin(angle), -np.sin(angle)
@@ -80,14 +80,19 @@ def pool_moments(pool: Pool) -> Moments:
     return Moments(A, A, mean.T @ mean / len(mean))
 
 
-@lru_cache(maxsize=256)
 def moments(setting: Setting) -> Moments:
     """The moments of a Setting's views, symmetrised where its objective is. Raises SettingError where there are none."""
-    views = setting.views
+    seed = setting.seed if isinstance(setting.views, ImageViews) else 0  # of Gaussian views all is in their own values
+    return _moments(setting.views, seed, setting.objective.symmetrised)
+
+
+@lru_cache(maxsize=256)
+def _moments(views: Views, seed: int, symmetrised: bool) -> Moments:
+    """Settings that differ in rates, starts or horizon share their views, and so this."""
     if isinstance(views, GaussianViews):
         m = gaussian_moments(views)
     elif isinstance(views, ImageViews):
-        m = pool_moments(image_pool(views, setting.seed))
+        m = pool_moments(image_pool(views, seed))
     else:
         raise SettingError(f"{type(views).__name__} has no linear moments: use gaussian or images views here")
-    return m.symmetrised() if setting.objective.symmetrised else m
+    return m.symmetrised() if symmetrised else m

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ from noncollapse.budget import BUDGETS, Budget
 from noncollapse.errors import RecordError
 from noncollapse.ladder import climb
 from noncollapse.records import is_fresh, load, save, write_json
+from noncollapse.sweep import SweepError, outcomes, processes
 from noncollapse.transfer import deep_is_fresh, deep_names, load_deep, measure, run_deep
 
 
@@ -109,37 +106,24 @@ def run_all(plan: Sequence[Job], jobs: int, title: str) -> Iterator[str]:
         total=len(plan), desc=title, unit="job", file=sys.stderr, disable=None if os.environ.get("CI") is None else True
     )
     with bar:
-        for job, error in _outcomes(plan, jobs, perform):
+        for job, error in _outcomes(plan, jobs):
             bar.set_postfix_str(job.name[:28])
             bar.update()
             if error:
                 yield error
 
 
-def _outcomes(plan: Sequence[Job], jobs: int, work: Callable[[Job], str | None]) -> Iterable[tuple[Job, str | None]]:
+def _outcomes(plan: Sequence[Job], jobs: int) -> Iterator[tuple[Job, str | None]]:
+    """(job, its error or None) as they come; what was lost with a dead worker is done again."""
     if jobs == 1:
-        yield from ((job, work(job)) for job in plan)
+        yield from ((job, perform(job)) for job in plan)
         return
     # fork: workers inherit the loaded registry; torch is not loaded in this process, so no thread pool is copied
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent) as pool:
-        futures = {pool.submit(work, job): job for job in plan}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool:
-            raise ChildProcessError(
-                "a worker process died (out of memory?): run the same command again with -j 1"
-            ) from None
-        except BaseException:  # interrupted: what is running is dropped, what is recorded stays
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for i, outcome in outcomes(perform, [(job,) for job in plan], processes(jobs, "fork")):
+            yield plan[i], str(outcome) if isinstance(outcome, Exception) else outcome
+    except SweepError as error:
+        raise ChildProcessError(f"{error}, for instance -j 1") from None
 
 
 def _attach_transfer(ids: Iterable[str], results: Path) -> list[str]:
