@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dynamics.run import Array
 from dynamics.setting import ImageViews, SettingError
@@ -75,7 +76,7 @@ def fashion_folder() -> Path:
     )
 
 
-def read_idx(path: Path) -> Array:
+def read_idx(path: Path) -> NDArray[np.uint8]:
     """An idx.gz file (magic with the number of dimensions, big-endian sizes, bytes) as a uint8 array."""
     try:
         raw = gzip.decompress(path.read_bytes())
