@@ -57,7 +57,9 @@ def load_images(data: str) -> tuple[Array, Array]:
         return np.asarray(flat).reshape(-1, 8, 8) / 16.0, np.asarray(labels)
     if data == "fashion":
         folder = fashion_folder()
-        return read_idx(folder / "train-images-idx3-ubyte.gz") / 255.0, read_idx(folder / "train-labels-idx1-ubyte.gz")
+        return read_idx(folder / "train-images-idx3-ubyte.gz") / 255.0, read_idx(
+            folder / "train-labels-idx1-ubyte.gz"
+        ).astype(np.float64)
     raise SettingError(
         f"views.data {data!r} is not digits or fashion: for an .npz of paired views set augment to pairs"
     )
