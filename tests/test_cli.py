@@ -19,7 +19,7 @@ from noncollapse import cli, ledger, records, verify
 from noncollapse.ladder import Climb, climb
 
 DONE = ("unit-vector-identity", "collapse-entropy", "invariance-flow")  # verified, conditional, and one with a picture
-VERBS = ("list", "show", "verify", "draw", "report")
+VERBS = tuple(cli.VERBS)
 ONE = DONE[0]
 AT = '{"views": {"kind": "points"}, "objective": {"loss": "info_nce"}}'
 

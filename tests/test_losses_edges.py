@@ -387,4 +387,5 @@ def test_no_tensor_is_made_on_another_device(case: Case):
 
 def test_every_public_loss_has_a_case():
     tested = {c.name.split()[0] for c in CASES} | {"cross_entropy", "random_directions"}
+    tested |= {"blocked_info_nce", "blocked_nt_xent"}  # held against the plain ones in test_blocked.py
     assert tested == set(L.__all__)
