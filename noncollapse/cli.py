@@ -34,6 +34,15 @@ VERBS = {  # verb -> (its module in noncollapse.verbs, one line of help, example
             "verify --publish",
         ),
     ),
+    "sweep": (
+        "sweep",
+        "a claim's residual over a grid of Settings, on this machine's cores or an existing cluster",
+        (
+            "sweep byol-three-conditions --over training.eta=0:0.3:7",
+            "sweep invariance-flow --rung sgd --over seed=0:7:8 --over training.batch=16,64",
+            "sweep byol-flow-W --over objective.target=online,ema --engine processes:2",
+        ),
+    ),
     "draw": ("draw", "draw figures from the records", ("draw", "draw byol-fixed-point")),
     "train": (
         "train",

@@ -18,8 +18,8 @@ from derivations.claim import Claim, Residual
 from dynamics.points import enumerate_points
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
-from dynamics.simulate import exact, flow
-from dynamics.solver import RTOL
+from dynamics.simulate import NoClosedForm, exact, flow
+from dynamics.solver import RTOL, SolverError
 
 RUNGS = ("exact", "flow", "descent", "sgd")
 FLOOR = 1e3 * RTOL  # global error of the integrator: local rtol amplified over the horizons used here
@@ -37,6 +37,10 @@ LAWS = {
 
 class ResidualError(ArithmeticError):
     """A residual that is not a finite number: 0/0 must not pass for a theorem."""
+
+
+# what `read` raises where a Setting has no such Run or the claim no meaning there: a fault of the question, not of the code
+UNREADABLE = (NoClosedForm, SolverError, ResidualError, LookupError, AttributeError, ValueError)
 
 
 @dataclass(frozen=True)

@@ -188,11 +188,15 @@ def grid(setting: Setting, **axes: Sequence[Any]) -> list[Setting]:
 
 
 def residual_of(claim_id: str, rung: str, setting: Setting, replicas: int = 32) -> dict[str, Any]:
-    """A claim's residual on one Setting and rung, as its ladder judges it: work for a sweep."""
+    """A claim's residual on one Setting and rung, as its ladder judges it, or {"error": why it cannot be read there}: work
+    for a sweep, of which one Setting that blows up must not cost the others."""
     from derivations.registry import CLAIMS
-    from noncollapse.rungs import read
+    from noncollapse.rungs import UNREADABLE, read
 
-    reading = read(CLAIMS[claim_id], setting, rung, replicas)
+    try:
+        reading = read(CLAIMS[claim_id], setting, rung, replicas)
+    except UNREADABLE as error:
+        return {"error": str(error)}
     return {"residual": reading.residual, "tolerance": reading.tolerance, "ok": reading.ok}
 
 

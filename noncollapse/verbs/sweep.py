@@ -1,0 +1,142 @@
+"""`noncollapse sweep ID --over PATH=VALUES ...`."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dynamics.setting import Setting
+from noncollapse.errors import RecordError, UsageError
+from noncollapse.verbs.common import claims
+
+if TYPE_CHECKING:
+    from derivations.claim import Claim
+
+MOST = 1_000_000  # Settings a sweep; beyond it give a coarser grid, or a phase diagram of one mode
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the claim whose residual is taken")
+    parser.add_argument("--over", action="append", default=[], metavar="PATH=VALUES",
+                        help="an axis of the grid: LOW:HIGH:COUNT or a,b,c (repeatable)")  # fmt: skip
+    parser.add_argument("--rung", choices=("exact", "flow", "descent", "sgd"), help="default: the claim's cheapest")
+    parser.add_argument(
+        "--setting", metavar="JSON", help="the Setting around which to sweep (default: the claim's own)"
+    )
+    parser.add_argument(
+        "--engine",
+        default="processes",
+        metavar="NAME",
+        help='"processes", "processes:8", "dask" or "dask:tcp://host:8786" (default: a process a core)',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    (claim_id,) = claims([args.id])
+    from derivations.registry import CLAIMS
+    from noncollapse.budget import BUDGETS
+    from noncollapse.records import sources_hash
+    from noncollapse.sweep import SweepError, engine_named, residual_of, sweep
+
+    claim = CLAIMS[claim_id]
+    rung = _rung(claim, args.rung)
+    axes = dict(_axis(text) for text in args.over)
+    if not axes:
+        raise UsageError("a sweep needs an axis: give --over PATH=VALUES, such as --over training.eta=0:0.3:7")
+    points, items = _grid(claim.base if args.setting is None else Setting.from_json(args.setting), axes)
+    work = partial(residual_of, claim_id, rung, replicas=BUDGETS["quick"].replicas)
+    try:
+        found = sweep(work, items, args.results / "sweeps", engine_named(args.engine), tag=sources_hash(claim_id))
+    except SweepError as error:
+        raise RecordError(str(error)) from None
+    rows = [{**point, **reading} for point, reading in zip(points, found, strict=True)]
+    if args.json:
+        print(json.dumps({"claim": claim_id, "rung": rung, "rows": rows}, indent=1))
+    else:
+        print("\n".join(_table(claim_id, rung, list(axes), rows)))
+    return 0
+
+
+def _rung(claim: Claim, asked: str | None) -> str:
+    if claim.residual is None or not claim.rungs:
+        raise UsageError(f"{claim.id} has no residual: see `noncollapse show {claim.id}`")
+    if asked is not None and asked not in claim.rungs:
+        raise UsageError(f"{claim.id} speaks of the rungs {', '.join(claim.rungs)}: choose among them")
+    return asked or claim.rungs[0]
+
+
+def _axis(text: str) -> tuple[str, list[Any]]:
+    """("training.eta", [0.0, 0.15, 0.3]) of "training.eta=0:0.3:3"; a,b,c are JSON values, or else words."""
+    path, equals, values = text.partition("=")
+    if not (path and equals and values):
+        raise UsageError(
+            f"--over {text!r}: write PATH=VALUES, such as training.eta=0:0.3:7 or objective.target=online,ema"
+        )
+    if values.count(":") == 2:
+        try:
+            low, high, count = (
+                convert(part) for convert, part in zip((float, float, int), values.split(":"), strict=True)
+            )
+        except ValueError:
+            raise UsageError(f"--over {text!r}: LOW:HIGH:COUNT are two numbers and a whole number") from None
+        if count < 2:
+            raise UsageError(f"--over {text!r}: give a COUNT of at least 2")
+        return path, [low + (high - low) * i / (count - 1) for i in range(count)]
+    return path, [_plain(value) for value in values.split(",")]
+
+
+def _plain(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def _grid(setting: Setting, axes: dict[str, list[Any]]) -> tuple[list[dict[str, Any]], list[Setting]]:
+    """Every combination of the axes, the last fastest: its values by path, and the Setting. Raises SettingError."""
+    count = 1
+    for values in axes.values():
+        count *= len(values)
+    if count > MOST:
+        raise UsageError(f"the grid has {count} Settings: give at most {MOST}, or see `noncollapse phase`")
+    points, items = [], []
+    for values in itertools.product(*axes.values()):
+        data: dict[str, Any] = setting.to_dict()
+        point = dict(zip(axes, values, strict=True))
+        for path, value in point.items():
+            _set(data, path, value)
+        points.append(point)
+        items.append(Setting.from_dict(data))
+    return points, items
+
+
+def _set(data: dict[str, Any], path: str, value: Any) -> None:
+    head, _, tail = path.partition(".")
+    place, key = (data, head) if not tail else (data.get(head), tail)
+    if not isinstance(place, dict) or key not in place:
+        raise UsageError(f"a Setting has no {path!r}: see README for its parts, such as training.eta or seed")
+    whole = isinstance(place[key], int) and isinstance(value, float) and value.is_integer()
+    place[key] = int(value) if whole else value
+
+
+def _table(claim_id: str, rung: str, paths: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
+    widths = {path: max(len(path), *(len(_cell(row[path])) for row in rows)) + 2 for path in paths}
+    lines = ["".join(path.rjust(widths[path]) for path in paths) + "    residual   tolerance"]
+    for row in rows:
+        head = "".join(_cell(row[path]).rjust(widths[path]) for path in paths)
+        if "error" in row:
+            lines.append(f"{head}  {row['error']}")
+            continue
+        lines.append(f"{head}{row['residual']:>12.2e}{row['tolerance']:>12.1e}  {'holds' if row['ok'] else 'fails'}")
+    read = [row for row in rows if "error" not in row]
+    held = sum(row["ok"] for row in read)
+    unread = f"; {len(rows) - len(read)} could not be read" if len(read) < len(rows) else ""
+    return [*lines, f"{claim_id} holds at {held} of {len(read)} Settings on {rung}{unread}"]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
