@@ -77,10 +77,9 @@ def _axis(text: str) -> tuple[str, list[Any]]:
             f"--over {text!r}: write PATH=VALUES, such as training.eta=0:0.3:7 or objective.target=online,ema"
         )
     if values.count(":") == 2:
+        first, last, number = values.split(":")
         try:
-            low, high, count = (
-                convert(part) for convert, part in zip((float, float, int), values.split(":"), strict=True)
-            )
+            low, high, count = float(first), float(last), int(number)
         except ValueError:
             raise UsageError(f"--over {text!r}: LOW:HIGH:COUNT are two numbers and a whole number") from None
         if count < 2:
