@@ -121,7 +121,8 @@ def _outcomes(plan: Sequence[Job], jobs: int) -> Iterator[tuple[Job, str | None]
     # fork: workers inherit the loaded registry; torch is not loaded in this process, so no thread pool is copied
     try:
         for i, outcome in outcomes(perform, [(job,) for job in plan], processes(jobs, "fork")):
-            yield plan[i], str(outcome) if isinstance(outcome, Exception) else outcome
+            failed = isinstance(outcome, Exception)  # an exception without words must not pass for "no error"
+            yield plan[i], f"{plan[i].name}: {type(outcome).__name__}: {outcome}" if failed else outcome
     except SweepError as error:
         raise ChildProcessError(f"{error}, for instance -j 1") from None
 

@@ -18,6 +18,7 @@ import pytest
 
 import noncollapse.sweep as sweeps
 from dynamics.setting import Setting
+from noncollapse import verify
 from noncollapse.errors import UsageError
 from noncollapse.sweep import SweepError, dask, engine_named, grid, outcomes, processes, residual_of, sweep
 
@@ -259,3 +260,17 @@ def test_dask_that_is_missing_or_not_there_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with pytest.raises(UsageError, match=r'dask is not installed: pip install "noncollapse\[dask\]"'):
         sweep(square, [1], tmp_path, engine_named("dask"))
+
+
+def wordless(job: verify.Job) -> str | None:
+    if job.name == "bad":
+        raise AssertionError
+    return None
+
+
+def test_an_exception_without_words_is_still_an_error_of_verify(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(verify, "perform", wordless)
+    plan = [verify.Job("claim", name, str(tmp_path), "quick", 0) for name in ("good", "bad")]
+    assert list(verify.run_all(plan, 2, "two")) == ["bad: AssertionError: "]
