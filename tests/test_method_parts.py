@@ -253,7 +253,7 @@ def test_projectors_are_built_as_described(head: Head, layers: list[str]) -> Non
     if head.projector == "mlp":
         assert biased == [not norm for norm in followed]  # a batch norm would subtract the bias
     if head.output_norm:
-        assert float(z.mean(0).abs().max()) < 1e-6 and not list(parts[-1].parameters())
+        assert float(z.mean(0).abs().max()) < 1e-6 and not list(parts[-1].parameters())  # float32 rounding of a mean
 
 
 def test_directclr_teaches_only_the_leading_features() -> None:
