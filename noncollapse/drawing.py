@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from tqdm import tqdm
 
 from derivations.registry import CLAIMS
 from figures import FAMILIES, UnreadableRecord, draw_claim, draw_picture
 from figures.report import write_report
 from noncollapse.pictures import sources_hash
 from noncollapse.records import is_stale
+from noncollapse.sweep import outcomes, processes
 from noncollapse.verify import Job, load_or_none, run_all
 
 
@@ -21,8 +26,8 @@ def draw(results: Path, ids: Sequence[str], special: bool, jobs: int) -> tuple[l
     if special:
         plan = [Job("picture", n, str(results), "quick", 0) for n in FAMILIES if not _picture_is_fresh(results, n)]
         errors += run_all(plan, jobs, "pictures")
-        paths += _each(lambda name: draw_picture(results, name), _computed(results), errors)
-    paths += _each(lambda i: draw_claim(results, i), [i for i in ids if _has_evidence(results, i)], errors)
+        paths += _each(draw_picture, results, _computed(results), errors, jobs)
+    paths += _each(draw_claim, results, [i for i in ids if _has_evidence(results, i)], errors, jobs)
     return paths, errors
 
 
@@ -56,11 +61,26 @@ def _picture_is_fresh(results: Path, name: str) -> bool:
         return False
 
 
-def _each(work: Callable[[str], Path], names: Sequence[str], errors: list[str]) -> list[Path]:
-    out = []
-    for name in names:
-        try:
-            out.append(work(name))
-        except UnreadableRecord as error:
-            errors.append(str(error))
-    return out
+def _each(
+    work: Callable[[Path, str], Path], results: Path, names: Sequence[str], errors: list[str], jobs: int
+) -> list[Path]:
+    """work(results, name) of every name, side by side, in the names' order; a record that cannot be read is an error line."""
+    if jobs == 1 or len(names) < 2:
+        made = enumerate(_drawn(work, results, name) for name in names)
+    else:  # fork: matplotlib is loaded once, here, and torch is not
+        made = outcomes(_drawn, [(work, results, name) for name in names], processes(jobs, "fork"))
+    quiet = None if os.environ.get("CI") is None else True
+    found: dict[int, Path] = {}
+    for i, outcome in tqdm(made, total=len(names), desc="figures", unit="figure", file=sys.stderr, disable=quiet):
+        if isinstance(outcome, Path):
+            found[i] = outcome
+        else:
+            errors.append(outcome if isinstance(outcome, str) else f"{names[i]}: {type(outcome).__name__}: {outcome}")
+    return [found[i] for i in sorted(found)]
+
+
+def _drawn(work: Callable[[Path, str], Path], results: Path, name: str) -> Path | str:
+    try:
+        return work(results, name)
+    except UnreadableRecord as error:
+        return str(error)

@@ -278,6 +278,23 @@ def test_other_verbs_as_json(say: Cli, results: Path) -> None:
     assert ONE in Path(report["report"]).read_text()
 
 
+def test_figures_drawn_side_by_side_are_those_drawn_in_turn(say: Cli, results: Path) -> None:
+    (results / DONE[1] / "record.json").write_text("{}")
+    by_jobs = []
+    for jobs in ("1", "2"):
+        said = say("draw", *DONE, "-j", jobs, "--json", "--results", results)
+        drawn = json.loads(said.out)
+        assert said.code == 1, "one record cannot be read"
+        assert [Path(f).parent.name for f in drawn["figures"]] == [DONE[0], DONE[2]], "in the order of the claims"
+        assert all(Path(f).stat().st_size for f in drawn["figures"])
+        assert len(drawn["errors"]) == 1
+        assert DONE[1] in drawn["errors"][0]
+        by_jobs.append(drawn)
+        for f in drawn["figures"]:
+            Path(f).unlink()
+    assert by_jobs[0] == by_jobs[1]
+
+
 def test_a_claim_read_by_people(say: Cli, results: Path) -> None:
     said = say("show", "collapse-entropy", "--results", results)
     for word in ("CONDITIONAL", "needs:", "counterexample:", "control", "residual"):
