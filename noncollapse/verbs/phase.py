@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if len(dict(fixed)) < len(fixed):
         raise UsageError("--set names a parameter twice: name each once")
     with tqdm(total=size[0] * size[1], unit="trajectories", unit_scale=True, leave=False,
-              disable=bool(os.environ.get("CI")), file=sys.stderr) as bar:  # fmt: skip
+              disable=None if os.environ.get("CI") is None else True, file=sys.stderr) as bar:  # fmt: skip
         record = save(args.results, name, x, y, dict(fixed), size, args.jobs, bar.update)
     figure = draw_diagram(args.results, name)
     if args.json:
