@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SOURCES = ("data", "losses", "methods", "networks", "training", "views", "probe.py", "parallel.py")
 
+SAVED = ("steps", "epoch_steps", "images", "test_images", "parameters", "device", "channels")  # facts kept in a record
+
 
 def name_of(recipe: Recipe) -> str:
     """method-data-seed and 8 hex digits of the whole recipe: another recipe never overwrites a record."""
@@ -43,7 +45,7 @@ def save(folder: Path, run: Run) -> dict[str, Any]:
     """Write record.npz and record.json, each whole or not at all; returns the record."""
     record = {
         "recipe": run.facts["recipe"],
-        **{name: run.facts[name] for name in ("steps", "epoch_steps", "images", "test_images", "parameters", "device")},
+        **{name: run.facts[name] for name in SAVED},
         "probes": run.facts["probes"],
         "rows": rows(run),
         "provenance": {

@@ -360,9 +360,9 @@ OTHER = {  # values that are not the default, each of which must reach the loss
     "byol": {"unit": False, "predictor": "linear", "predictor_hidden": 3},
     "simsiam": {"unit": False, "predictor": "linear", "predictor_hidden": 3},
     "matrix-ssl": {"gamma": 0.5, "lam": 0.7, "mu": 0.7, "convention": "paper", "predictor": "linear"},
-    "i-jepa": {"blocks": 2, "convention": "paper", "beta": 0.1, "predictor_width": 16, "predictor_heads": 1},
+    "i-jepa": {"blocks": 2, "convention": "paper", "beta": 0.1, "predictor_width": 16, "predictor_heads": 2},
     "v-jepa": {"blocks": 2, "masks": "future", "p": 2.0, "reg": 1.0, "convention": "paper"},
-    "mae": {"ratio": 0.5, "unit_patches": False, "decoder_width": 16, "decoder_heads": 1},
+    "mae": {"ratio": 0.5, "unit_patches": False, "decoder_width": 16, "decoder_heads": 2},
 }
 
 

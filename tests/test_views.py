@@ -348,14 +348,41 @@ def test_blocks_cover_each_patch_as_often_as_uniform_places_do() -> None:
     assert ((held.mean(0) - q) / (q * (1 - q) / n).sqrt()).abs().max() > SE + 1  # places off by one are told apart
 
 
-def test_contexts_are_truncated_in_raster_order() -> None:
-    grid = (6, 6)
-    masks = block_masks(50, grid, seeded(), context_scale=(1, 1))
-    for context, targets in zip(masks.context, masks.targets, strict=True):
-        free = sorted(set(range(36)) - set(targets.flatten().tolist()))
-        assert context.tolist() == free[: len(context)]
-    sizes = [36 - len(set(targets.flatten().tolist())) for targets in masks.targets]
-    assert masks.context.shape[1] == min(sizes) < max(sizes)
+def first_kept(contexts: Tensor, targets: Tensor, P: int) -> float:
+    """How often an image's first free patch is in its context (n, K), against K of the free ones, in standard errors."""
+    K, deviation, variance = contexts.shape[1], 0.0, 0.0
+    for context, blocks in zip(contexts.tolist(), targets.flatten(1).tolist(), strict=True):
+        free = sorted(set(range(P)) - set(blocks))
+        p = K / len(free)
+        deviation, variance = deviation + (free[0] in context) - p, variance + p * (1 - p)
+    return abs(deviation) / math.sqrt(variance)
+
+
+def test_contexts_are_cut_to_the_smallest_at_random() -> None:
+    masks = block_masks(400, (6, 6), seeded(), context_scale=(1, 1))
+    frees = [sorted(set(range(36)) - set(blocks)) for blocks in masks.targets.flatten(1).tolist()]
+    assert masks.context.shape[1] == min(map(len, frees)) < max(map(len, frees))
+    assert first_kept(masks.context, masks.targets, 36) < SE
+    raster = torch.tensor([free[: masks.context.shape[1]] for free in frees])
+    assert first_kept(raster, masks.targets, 36) > SE  # the last left out, as the authors' code does, is told apart
+
+
+def test_a_small_grid_keeps_a_quarter_of_its_patches_where_it_can() -> None:
+    smallest = [block_masks(128, (4, 4), seeded(seed)).context.shape[1] for seed in range(50)]
+    assert min(smallest) >= 4  # P // 4
+    assert min(block_masks(128, (4, 4), seeded(seed), least=1).context.shape[1] for seed in range(50)) < 4
+    crowded = block_masks(128, (4, 4), seeded(), M=30)  # leaves a quarter in no try: the largest contexts are taken
+    assert 1 <= crowded.context.shape[1] < 4 and lawful(crowded, (4, 4))
+
+
+def test_the_union_of_targets_is_what_they_hold() -> None:
+    masks = block_masks(64, (4, 4), seeded())
+    union = masks.union(16, seeded(1))
+    held = [set(blocks) for blocks in masks.targets.flatten(1).tolist()]
+    assert union.shape == (64, min(map(len, held)))
+    assert all(set(mine) <= blocks for mine, blocks in zip(union.tolist(), held, strict=True))
+    assert (union.diff(dim=1) > 0).all()
+    assert not torch.equal(union, masks.union(16, seeded(2)))  # which are left out is drawn
 
 
 # --- sequences

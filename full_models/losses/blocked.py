@@ -8,8 +8,11 @@ losses are  J = (1/N) Σ_i [ log Σ_j exp s_ij - s_i,pos(i) ],  s_ij = q_i·k_j 
 
 A block of rows of s holds whole softmaxes, so it gives its part of value and gradients at once and is overwritten by the
 next: three products and one exponential an entry, 6 N² d operations and N² exponentials in all, which is what the
-gradient costs anyway. Memory is ROWS x N and the two gradients. Where |s| is small enough by Cauchy-Schwarz, exp s itself is
-summed, and the two passes that find and take away the maximum of a row fall away.
+gradient costs anyway. Memory is ROWS x N and the two gradients: k̂ is never written down, its lengths are divided out of
+the products, c_j = 1 / ‖k_j‖. Where |s| is small enough by Cauchy-Schwarz, exp s itself is summed, and the two
+passes that find and take away the maximum of a row fall away. On one CPU thread all that happens to a row between the
+products is `softmax_rows`, compiled; it is used from COMPILED_FROM rows on, where it repays its start (some seconds at the first
+use on a machine, under one from the disk).
 
 The gradients are computed in the forward pass and kept; they have no derivative of their own: `create_graph` raises a RuntimeError.
 """
@@ -23,9 +26,10 @@ import torch
 from torch import Tensor
 
 from full_models.losses.contrastive import critic_pair
-from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is_paper, normalise
+from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is_paper
 
-ROWS = 192  # rows of s at a time: products of this height run at nearly the full rate; 192 x 4096 is 6 MB in float64
+ROWS = 96  # rows of s at a time: products of this height run at nearly the full rate; 96 x 4096 is 3 MB in float64
+COMPILED_FROM = 1024
 
 
 def blocked_info_nce(
@@ -69,35 +73,26 @@ class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool, with_gradient: bool) -> Tensor:
         N, d = q.shape
-        unit = normalise if cosine else lambda z: z
-        keys = torch.cat([unit(k[i : i + ROWS]).mT for i in range(0, N, ROWS)], 1)  # (d, N)
+        b, c = (_inverse_lengths(z) if cosine else z.new_ones(N) for z in (q, k))
         gq, gk = (torch.empty_like(q), q.new_zeros(d, N)) if with_gradient else (None, None)
         losses, scores = q.new_empty(N), q.new_empty(min(ROWS, N), N)
         safe = math.log(torch.finfo(q.dtype).max) / 2  # half, so that products of exp(± safe) are normal numbers too
         bounded = (1.0 if cosine else _bound(q, k)) / tau <= safe  # False for NaN
+        softmax = _compiled if _compiles(q) else _by_torch
         for i in range(0, N, ROWS):
             block = slice(i, i + ROWS)
-            u = unit(q[block])
+            u = q[block] * b[block, None]
             rows = u / tau
-            at = torch.arange(i + offset, i + offset + len(rows), device=q.device) % N
-            partner = keys[:, at].mT
-            s = torch.mm(rows, keys, out=scores[: len(rows)])
-            if offset:
-                s.diagonal(i).fill_(-torch.inf)
-            top = 0.0 if bounded else s.amax(-1, keepdim=True)
-            if not bounded:
-                s.sub_(top).clamp_(min=-safe)  # e^-safe is nothing beside the row's 1, but no denormal, which is slow
-            norm = s.exp_().sum(-1, keepdim=True)
-            losses[block] = (norm.log() + top)[:, 0] - (rows * partner).sum(-1)
+            s = torch.mm(rows, k.mT, out=scores[: len(rows)])
+            norm = softmax(s, c, i, offset, bounded, safe, losses[block])[:, None]
             if gq is not None and gk is not None:
-                g = (torch.mm(keys, s.mT).mT / norm - partner) / (tau * N)
-                gq[block] = _through_the_norm(g, u, q[block]) if cosine else g
-                gk.addmm_((rows / norm).mT, s).index_add_(1, at, rows.mT, alpha=-1)
+                g = torch.mm(k.mT, s.mT).mT * (b[block, None] / (tau * N) / norm)
+                gq[block] = _across(g, u, b[block]) if cosine else g
+                gk.addmm_((rows / norm).mT, s, alpha=1 / N)
         if gq is not None and gk is not None:
-            gk.div_(N)
             for i in range(0, N if cosine else 0, ROWS):
                 block = slice(i, i + ROWS)
-                gk[:, block] = _through_the_norm(gk[:, block].mT, keys[:, block].mT, k[block]).mT
+                gk[:, block] = _across(gk[:, block].mT, k[block] * c[block, None], c[block]).mT
             ctx.save_for_backward(gq, gk.mT)
         return losses.mean()
 
@@ -107,14 +102,54 @@ class _Softmax(torch.autograd.Function):
             raise RuntimeError("a blocked loss has no second derivative: use info_nce or nt_xent for that")
         gq, gk = ctx.saved_tensors
         needs_q, needs_k, *_ = ctx.needs_input_grad
-        return upstream * gq if needs_q else None, upstream * gk if needs_k else None, None, None, None, None
+        scaled = (lambda g: g) if float(upstream) == 1 else (lambda g: upstream * g)  # mostly 1: no copy then
+        return scaled(gq) if needs_q else None, scaled(gk) if needs_k else None, None, None, None, None
 
 
-def _through_the_norm(g: Tensor, u: Tensor, z: Tensor) -> Tensor:
-    """∂J/∂z = (g - u (u·g)) / ‖z‖ from g = ∂J/∂u, u = z / ‖z‖; g / floor below `normalise`'s floor under the norm."""
-    length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
-    along = torch.where(length > NORM_FLOOR, (u * g).sum(-1, keepdim=True), 0.0)
-    return (g - u * along) / length.clamp_min(NORM_FLOOR)
+def _by_torch(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, losses: Tensor) -> Tensor:
+    """Z of the rows, as `softmax_rows`, whose letters these are: s is overwritten, losses is J."""
+    at = (torch.arange(first, first + len(s), device=s.device) + offset).remainder(s.shape[1])[:, None]
+    s.mul_(c)
+    if offset:
+        s.diagonal(first).fill_(-torch.inf)
+    score = s.gather(1, at)
+    if not bounded:
+        top = s.amax(-1, keepdim=True)
+        s.sub_(top).clamp_(min=-safe)  # e^-safe is nothing beside the row's 1, but no denormal, which is slow
+        score = score - top
+    Z = s.exp_().sum(-1, keepdim=True)
+    losses.copy_((Z.log() - score)[:, 0])
+    s.scatter_add_(1, at, -Z).mul_(c)
+    return Z[:, 0]
+
+
+def _compiled(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, losses: Tensor) -> Tensor:
+    from full_models.losses.softmax_rows import softmax_rows  # numba takes a third of a second to import
+
+    Z = torch.empty_like(losses)
+    least = -2 * safe + 1 if bounded else -safe
+    softmax_rows(*(x.numpy() for x in (s, c)), first, offset, bounded, least, losses.numpy(), Z.numpy())
+    return Z
+
+
+def _compiles(q: Tensor) -> bool:
+    """Whether `softmax_rows` is the faster: it runs on one thread, where torch's passes use all they are given."""
+    kind = q.device.type == "cpu" and q.dtype in (torch.float64, torch.float32)
+    return kind and len(q) >= COMPILED_FROM and torch.get_num_threads() == 1
+
+
+def _inverse_lengths(z: Tensor) -> Tensor:
+    """1 / max(‖z‖, floor) (N,), by blocks; z times it is `normalise(z)`. Squares neither over- nor underflow."""
+    blocks = z.split(ROWS)
+    scales = [x.abs().amax(-1, keepdim=True).clamp_min(NORM_FLOOR) for x in blocks]
+    lengths = [torch.linalg.vector_norm(x / a, dim=-1) * a[:, 0] for x, a in zip(blocks, scales, strict=True)]
+    return 1 / torch.cat(lengths).clamp_min(NORM_FLOOR)
+
+
+def _across(g: Tensor, u: Tensor, b: Tensor) -> Tensor:
+    """∂J/∂z = g - u (u·g) from g = b ∂J/∂u, u = b z, b = 1 / ‖z‖; g itself below `normalise`'s floor under the norm."""
+    along = torch.where(b < 1 / NORM_FLOOR, (u * g).sum(-1), 0.0)
+    return g - u * along[:, None]
 
 
 def _bound(q: Tensor, k: Tensor) -> float:

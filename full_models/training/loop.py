@@ -58,8 +58,10 @@ def train(
 
     obs (1, T, …): those of `measure.moments_row`; loss, the mean over the steps since the last row (row 0: of the first
     step); rate, what multiplies lr; linear and knn, probe accuracies on up to 2048 test images, where there are labels.
-    facts: recipe, steps, epoch_steps, seconds, device, parameters, and `probes`: linear, knn and chance on the whole
-    test set for the trained features, for those of the same encoder untrained, and for raw pixels.
+    facts: recipe, steps, epoch_steps, seconds, device, parameters, `channels`, the mean and deviation by which pixels are
+    standardised (None where they are not), and `probes`: linear, knn and chance on the whole test set for the trained
+    features, for those of the same encoder untrained, and for raw pixels (levels in [0, 1] whatever networks are fed:
+    the linear probe standardises every number itself, cosines of k-NN are those of the levels).
     setting: the data and the seed only; a Setting has no words for the rest, which is in facts["recipe"].
 
     folder: where checkpoint.pt is kept, written at every row and every `checkpoint_seconds`; resume goes on from it
@@ -178,7 +180,7 @@ def _row(progress: Progress, recipe: Recipe, fed: Material, steps: int) -> dict[
 
 def _final_probes(progress: Progress, recipe: Recipe, fed: Material, device: str) -> dict[str, Any]:
     """Probes on all images; those of the first and the last row where these already were."""
-    found = {"pixels": probes(pixels, fed, recipe.seed, whole=True)}
+    found = {"pixels": probes(pixels, fed.raw, recipe.seed, whole=True)}
     if len(fed.train) <= PROBED[0] and len(fed.test) <= PROBED[1]:
         for name, row in (("trained", progress.rows[-1]), ("untrained", progress.rows[0])):
             found[name] = {probe: float(row.get(probe, value)) for probe, value in found["pixels"].items()}
@@ -232,6 +234,8 @@ def _run(progress: Progress, recipe: Recipe, fed: Material, steps: int, device: 
         "parameters": sum(p.numel() for p in progress.method.parameters() if p.requires_grad),
         "images": n,
         "test_images": len(fed.test),
+        "channels": fed.standardise
+        and {name: getattr(fed.standardise, name).tolist() for name in ("mean", "deviation")},
         "probes": progress.finished,
     }
     return Run(setting, "train", np.array(recorded_steps(steps, recipe.records), float), obs, facts)

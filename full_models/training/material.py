@@ -16,21 +16,33 @@ from full_models.parallel import World
 from full_models.training.recipe import Recipe, RecipeError
 from full_models.training.streams import stream
 from full_models.views import augmentation
+from full_models.views.colour import Standardise
 from full_models.views.sequence import pan
 
 
 @dataclass(frozen=True)
 class Material:
-    """train and test on the device; augment (x, generator) -> one random view of each image."""
+    """train and test on the device; augment (x, generator) -> one random view of each image, in pixels; standardise:
+    from pixels to what a network is fed, None where it is fed pixels."""
 
     train: ImageSet
     test: ImageSet
     augment: Callable[[Tensor, torch.Generator], Tensor]
     layout: torch.memory_format
+    standardise: Standardise | None = None
+
+    @property
+    def raw(self) -> Material:
+        """The same images, fed as pixels in [0, 1]."""
+        return dataclasses.replace(self, standardise=None)
 
     def floats(self, images: Tensor) -> Tensor:
-        """float32 in the run's memory layout."""
+        """Pixels, float32 in the run's memory layout."""
         return as_float(images).contiguous(memory_format=self.layout)
+
+    def fed(self, x: Tensor) -> Tensor:
+        """What a network is fed of float images or clips x (…, c, h, w)."""
+        return x if self.standardise is None else self.standardise(x)
 
     def views(self, index: Tensor, kind: Kind, generator: torch.Generator, frames: int = 1) -> tuple[Tensor, ...]:
         """What a method of this kind is fed of the training images `index`: two views, one view, or a clip.
@@ -40,12 +52,12 @@ class Material:
         """
         x, partner = self.floats(self.train.images[index]), self.train.partner
         if kind == "frames":
-            return (pan(x, frames, generator),)
+            return (self.fed(pan(x, frames, generator)),)
         if partner is not None:
-            return (x, self.floats(partner[index]))[: 1 if kind == "image" else 2]
+            return tuple(self.fed(part) for part in (x, self.floats(partner[index]))[: 1 if kind == "image" else 2])
         if kind == "image":
-            return (self.augment(x, generator),)
-        return self.augment(torch.cat([x, x]), generator).chunk(2)  # one call: half the kernels of two
+            return (self.fed(self.augment(x, generator)),)
+        return self.fed(self.augment(torch.cat([x, x]), generator)).chunk(2)  # one call: half the kernels of two
 
 
 def material(recipe: Recipe, device: str) -> Material:
@@ -55,7 +67,8 @@ def material(recipe: Recipe, device: str) -> Material:
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     augment = augmentation(recipe.augmentation, train.shape, recipe.strength)
     chosen = train.take(_chosen(recipe, train))
-    return Material(_on(chosen, device), _on(test, device), augment, layout)
+    standardise = Standardise(*(part.to(device) for part in chosen.moments())) if recipe.standardise else None
+    return Material(_on(chosen, device), _on(test, device), augment, layout, standardise)
 
 
 def _on(images: ImageSet, device: str) -> ImageSet:

@@ -63,13 +63,15 @@ def probes(features: Callable[[Tensor], Tensor], material: Material, seed: int, 
     if train.labels is None or test.labels is None:
         return {}
     n, m = (len(train), len(test)) if whole else PROBED
-    h, h_test = (in_chunks(lambda x: features(material.floats(x)), x) for x in (train.images[:n], test.images[:m]))
+    h, h_test = (
+        in_chunks(lambda x: features(material.fed(material.floats(x))), x) for x in (train.images[:n], test.images[:m])
+    )
     read = Features(h.float(), train.labels[:n], h_test.float(), test.labels[:m])
     return {"linear": linear_probe(read, seed), "knn": knn_probe(read), "chance": chance(read)}
 
 
 def pixels(x: Tensor) -> Tensor:
-    """The image itself (N, c h w): what a probe reads without any network."""
+    """The image itself (N, c h w): what a probe reads without any network, of `Material.raw` levels in [0, 1]."""
     return x.flatten(1)
 
 

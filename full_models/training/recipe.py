@@ -27,6 +27,8 @@ class Recipe:
     count          how many of its training images are used (None: all), the first of an order drawn by `seed`
     encoder, width, dim    a name of ENCODERS (None: the method's own), its width, the embedding's dimension
     augmentation, strength    a name of AUGMENTATIONS and how strong it is (None: its own default)
+    standardise    networks are fed views whose channels are centred and scaled by the mean and standard deviation of the
+                   training images that are used; False: pixels in [0, 1], as augmentations see them in either case
     epochs, batch  an epoch is count // batch steps; the images left over wait for the next order
     optimiser      "sgd" (with `momentum`, coupled decay), "adamw" (decoupled decay) or "lars"; lr its rate
     schedule       "constant" or "cosine", after `warmup`, the share of all steps in which the rate rises linearly
@@ -44,6 +46,7 @@ class Recipe:
     dim: int | None = None
     augmentation: str = "crop"
     strength: float | None = None
+    standardise: bool = True
     epochs: int = 20
     batch: int = 256
     optimiser: str = "adamw"

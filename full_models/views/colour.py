@@ -94,6 +94,20 @@ class Noise:
 
 
 @dataclass(frozen=True)
+class Standardise:
+    """(x - mean) / deviation of each channel, the last three axes being (c, h, w); mean, deviation (c,). Not a view, but
+    what networks are fed of one. A channel whose deviation is 0 up to float32's rounding of its mean is only centred."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        varies = self.deviation > torch.finfo(torch.float32).eps * self.mean.abs()
+        scale = torch.where(varies, self.deviation, torch.ones_like(self.deviation))
+        return (x - self.mean[:, None, None]) / scale[:, None, None]
+
+
+@dataclass(frozen=True)
 class Lose:
     """Each pixel, all its channels, set to 0 with probability `share`, independently."""
 

@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("method", nargs="?", metavar="METHOD", help="a method by name; without one, all are listed")
     for flag, (field, kind, says) in VALUES.items():
         parser.add_argument(flag, dest=field, type=kind, metavar=kind.__name__.upper(), help=says)
+    parser.add_argument("--raw-pixels", action="store_true",
+                        help="feed networks pixels in [0, 1], not standardised by the training images' moments")  # fmt: skip
     parser.add_argument("--channels-last", action="store_true", help="memory layout of images and kernels on a GPU")
     parser.add_argument("--compile", action="store_true", help="torch.compile the encoder")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="options",
@@ -90,7 +92,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         raise UsageError(f"unknown method {args.method!r}: {hint}")
     given = {field: value for field, _, _ in VALUES.values() if (value := getattr(args, field)) is not None}
     options = dict(_option(text) for text in args.options)
-    return Recipe(method=args.method, channels_last=args.channels_last, compile=args.compile, options=options, **given)
+    flags = {"standardise": not args.raw_pixels, "channels_last": args.channels_last, "compile": args.compile}
+    return Recipe(method=args.method, options=options, **flags, **given)
 
 
 def _option(text: str) -> tuple[str, Any]:
