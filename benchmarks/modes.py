@@ -9,9 +9,12 @@ of 10^(1/4), at which the 99 % quantile of it is below the target. One core: the
 from __future__ import annotations
 
 import argparse
+import ast
 import functools
+import inspect
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +25,8 @@ from scipy.integrate import solve_ivp
 from tqdm import tqdm
 
 from benchmarks.modes_peers import PEERS, Array, Peer, project
-from dynamics import modes
+from dynamics import kernel_source, modes
+from dynamics.ensemble import integrate_many
 from dynamics.phases import collapse_time
 
 T_END = 20.0
@@ -129,6 +133,29 @@ def million(tol: float) -> dict[str, Any]:
     return {"seconds": seconds, "seconds_wanted": BUDGET_SECONDS, "mib_with_inputs": mib, "mib_wanted": BUDGET_MIB}
 
 
+def arithmetic(tree: ast.AST, of_field: int = 0) -> int:
+    """Additions, multiplications and divisions of floats in a piece of source; indices are none, a field's call is its own."""
+    if isinstance(tree, ast.Subscript):
+        return 0
+    own = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add | ast.Sub | ast.Mult | ast.Div)
+    calls = isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "field"
+    inner = sum(arithmetic(node, of_field) for node in ast.iter_child_nodes(tree))
+    return inner + own + (of_field if calls else 0)
+
+
+def share_of_limit(case: str, ours: Mapping[str, Any], limits: Mapping[str, float]) -> str:
+    """How near the kernel is to the rate of large products: operations of one try, counted in its text (a complex one, of
+    the stiff Jacobian, as one), times tries, over the time."""
+    field = arithmetic(ast.parse(textwrap.dedent(inspect.getsource(modes.field))))
+    kernel = ast.parse(kernel_source.text({"mild": "explicit", "stiff": "stiff"}[case], 3, 6, 0, "complex"))
+    a_try = sum(arithmetic(f, field) for f in kernel.body if isinstance(f, ast.FunctionDef) and f.name != "begin")
+    y0, q = draw(case, 10_000)
+    tries = integrate_many(modes.field, y0.T, q.T, T_END, rtol=ours["tolerance"]).tries.mean()
+    rate = 1e-3 * a_try * tries / ours["us_per_trajectory"]
+    share = rate / limits["dgemm_gflops"]
+    return f"{tries:.1f} tries of {a_try} operations: {rate:.3g} GFLOP/s, {share:.0%} of the rate of large products"
+
+
 def closed_form() -> float:
     """Microseconds a member."""
     size, rng = 100_000, np.random.default_rng(0)
@@ -138,8 +165,6 @@ def closed_form() -> float:
 
 def _million(tol: float, size: int) -> None:
     """As a user would: the columns drawn one by one, scalars left as scalars."""
-    from dynamics.ensemble import integrate_many
-
     rng = np.random.default_rng(0)
     p, w, eta, a = (rng.uniform(low, high, size) for low, high in ((0.05, 1), (0.05, 1), (0.0, 0.1), (1.0, 2.0)))
     integrate_many(modes.field, (p, w, w), (a, 1.0, 1.0, 0.5, eta, eta), T_END, rtol=tol)
@@ -176,7 +201,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     notes["collapse time on the parabola in closed form, us"] = closed_form()
     notes["a million mild trajectories"] = million(ours["mild"]["tolerance"]) if not quick else "only in the full form"
-    notes["limits of this machine"] = harness.limits()
+    limits = harness.limits()
+    notes |= {f"distance from the limit, {case}": share_of_limit(case, ours[case], limits) for case in GOALS}
+    notes["limits of this machine"] = limits
     plot.bars("modes-quick" if quick else "modes", rows, "us_per_trajectory", "time per trajectory (µs, one core)")
     path = harness.write("modes-quick" if quick else "modes", [_rounded(r) for r in rows], notes)
     print(path.with_suffix(".md").read_text())
