@@ -308,10 +308,14 @@ def test_an_npz_of_encoded_images_is_decoded(tmp_path: Path) -> None:
     for test in (load("cifar10", "test", path=Path(data)), load(data, "test")):
         assert torch.equal(test.images, torch.from_numpy(np.moveaxis(images, -1, 1)))
         assert test.labels is not None and test.labels.tolist() == [3, 1, 4, 1]
+    chosen = load(data, "test", choose=lambda n: torch.tensor([n - 1, 0]))
+    assert torch.equal(chosen.images, test.images[[3, 0]]) and chosen.labels.tolist() == [1, 3]
     broken = arrays["test_bytes"].copy()
     broken[offsets[2] : offsets[3]] = 0
     with pytest.raises(DataError, match=r"image 2 of .*encoded.npz is no readable image"):
         load(save(tmp_path / "encoded.npz", **{**arrays, "test_bytes": broken}), "test")
+    others = load(data, "test", choose=lambda n: torch.tensor([0, 1, 3]))  # the broken one is not decoded
+    assert torch.equal(others.images, test.images[[0, 1, 3]])
     with pytest.raises(DataError, match="offsets that do not cut its bytes into 4 images"):
         load(save(tmp_path / "encoded.npz", **{**arrays, "test_off": offsets[::-1]}), "test")
 

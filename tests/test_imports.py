@@ -14,7 +14,10 @@ VOCABULARY = {"setting", "run", "views", "images", "start", "observe", "conventi
 ALLOWED = {  # third-party packages and other rooms; dynamics' modules are listed where only its vocabulary may be used
     "dynamics": ({"numpy", "scipy", "sklearn", "numba"}, {}),
     "derivations": ({"sympy", "numpy"}, {"dynamics": VOCABULARY - {"images"}}),
-    "full_models": ({"torch", "numpy", "numba", "sklearn", "kornia", "PIL"}, {"dynamics": VOCABULARY | {"points"}}),
+    "full_models": (
+        {"torch", "numpy", "numba", "sklearn", "kornia", "PIL", "tqdm"},
+        {"dynamics": VOCABULARY | {"points"}},
+    ),
     "figures": (
         {"matplotlib", "numpy", "jinja2", "markupsafe", "latex2mathml"},
         {"derivations": {"claim", "registry", "assumption"}},

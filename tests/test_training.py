@@ -227,6 +227,48 @@ def test_given_pairs_are_their_own_views(tmp_path: Path) -> None:
     assert np.isfinite(run["loss"]).all()
 
 
+def test_networks_are_fed_standardised_channels_whatever_the_scale_of_the_pixels(tmp_path: Path) -> None:
+    """Images of a x + b, another a and b in each channel, train to the same losses; raw ones do not."""
+    x = np.random.default_rng(0).random((120, 3, 4, 4))
+    x[:, 2] = 0.5  # a constant channel
+    other = x * np.array([7.0, 0.01, 1.0])[:, None, None] + np.array([-2.0, 0.3, 1.0])[:, None, None]
+    for name, images in (("one", x), ("other", other)):
+        np.savez(tmp_path / f"{name}.npz", images=images)
+    recipe = dataclasses.replace(SMALL, augmentation="none", method="vicreg", count=None, batch=16, epochs=1)
+
+    def losses(name: str, **change: Any) -> np.ndarray:
+        return train(dataclasses.replace(recipe, data=str(tmp_path / f"{name}.npz"), **change))["loss"][0]
+
+    np.testing.assert_allclose(
+        losses("other"), losses("one"), rtol=1e-3
+    )  # 0.3 of 0.01 in float32: 1e-5, grown by 6 steps
+    raw = losses("one", standardise=False), losses("other", standardise=False)
+    assert abs(raw[0] / raw[1] - 1).max() > 0.1
+
+
+def test_moments_are_of_the_images_used_and_in_the_record() -> None:
+    fed, run = material(SMALL, "cpu"), train(SMALL)
+    mean, deviation = fed.train.moments()
+    assert run.facts["channels"] == {"mean": mean.tolist(), "deviation": deviation.tolist()}
+    clean = dataclasses.replace(fed, augment=lambda x, generator: x)
+    (view,) = clean.views(torch.arange(len(fed.train)), "image", torch.Generator())
+    assert abs(float(view.mean())) < 1e-5 and float(view.std()) == pytest.approx(1, abs=1e-3)  # float32; ddof
+    assert train(dataclasses.replace(SMALL, standardise=False)).facts["channels"] is None
+    assert fed.raw.fed(view) is view
+
+
+def test_the_baseline_of_pixels_is_of_pixels() -> None:
+    """k-NN reads cosines, which centring changes: the baseline is of levels in [0, 1] whatever networks are fed."""
+    kept, raw = (train(dataclasses.replace(SMALL, standardise=on)).facts["probes"] for on in (True, False))
+    assert kept["pixels"] == raw["pixels"] and kept["untrained"] != raw["untrained"]
+
+
+def test_train_and_test_images_of_two_shapes_are_one_sentence(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", images=np.zeros((90, 4, 4), np.uint8), test_images=np.zeros((9, 5, 5), np.uint8))
+    with pytest.raises(RecipeError, match=r"\(1, 4, 4\) and tests on \(1, 5, 5\): make them alike"):
+        train(dataclasses.replace(SMALL, data=str(tmp_path / "two.npz"), count=None))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

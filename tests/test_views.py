@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from dynamics.images import augment
+from full_models.data import ImageSet
 from full_models.views import AUGMENTATIONS, augmentation
-from full_models.views.colour import Blur, Grey, Jitter, Lose, Noise, jitter
+from full_models.views.colour import Blur, Grey, Jitter, Lose, Noise, Standardise, jitter
 from full_models.views.geometry import Crop, Flip, Shift, crop, shift
 from full_models.views.masks import BlockMasks, block_masks, random_masks
 from full_models.views.sequence import LatentVideo, latents, pan
@@ -383,6 +384,26 @@ def test_the_union_of_targets_is_what_they_hold() -> None:
     assert all(set(mine) <= blocks for mine, blocks in zip(union.tolist(), held, strict=True))
     assert (union.diff(dim=1) > 0).all()
     assert not torch.equal(union, masks.union(16, seeded(2)))  # which are left out is drawn
+
+
+# --- what networks are fed
+
+
+def test_standardised_channels_have_mean_0_and_deviation_1_of_the_images_they_are_made_from() -> None:
+    x = 0.3 + torch.tensor([0.2, 0.01, 1e-4])[:, None, None] * torch.rand(500, 3, 6, 6, generator=seeded())
+    made = Standardise(*ImageSet(x, None, "x").moments())(x)
+    assert made.mean((0, 2, 3)).abs().max() < 1e-3  # float32 pixels of 0.3 know a deviation of 3e-5 to 1e-3 of it
+    assert (made.std((0, 2, 3)) - 1).abs().max() < 1e-3
+    clips = torch.stack([x, x.flip(-1)], 1)
+    assert torch.equal(Standardise(*ImageSet(x, None, "x").moments())(clips)[:, 0], made)  # (N, T, c, h, w) alike
+
+
+def test_a_constant_channel_is_centred_and_not_divided_by_nothing() -> None:
+    x = torch.rand(40, 3, 4, 4, generator=seeded())
+    x[:, 1], x[:, 2] = 0.1, 0.0
+    made = Standardise(*ImageSet(x, None, "x").moments())(x)
+    assert made[:, 1].abs().max() < 1e-6 and (made[:, 2] == 0).all()  # 0.1 less its mean, one float32 rounding
+    assert torch.isfinite(Standardise(*ImageSet(x, None, "x").moments())(x + 1)).all()
 
 
 # --- sequences

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,8 @@ import torch
 
 from dynamics.images import image_pool
 from dynamics.setting import ImageViews, SettingError
+from full_models.data.encoded import Encoded
 from full_models.data.files import verify
-from full_models.data.folder import decode
 from full_models.data.imageset import DataError, ImageSet, Split, hold_out
 
 
@@ -30,8 +29,8 @@ def is_npz(path: Path) -> bool:
     return path.suffix == ".npz"
 
 
-def load_npz(path: Path, split: Split, sha256: str | None = None) -> ImageSet:
-    """The split of an .npz as described above, named by its file. Raises DataError."""
+def load_npz(path: Path, split: Split, sha256: str | None = None) -> ImageSet | Encoded:
+    """The split of an .npz as described above, named by its file; encoded images are not decoded yet. Raises DataError."""
     if not path.is_file():
         raise DataError(f"{path} does not exist: give the path of an .npz of images")
     verify(path, sha256)
@@ -89,10 +88,8 @@ def _pairs(path: Path) -> ImageSet:
     return ImageSet(x, None, path.stem, partner=x_plus)
 
 
-def _encoded(path: Path, raw: np.ndarray, offsets: np.ndarray, y: np.ndarray) -> ImageSet:
-    if len(offsets) != len(y) + 1 or (np.diff(offsets.astype(np.int64)) <= 0).any() or offsets[-1] > len(raw):
+def _encoded(path: Path, raw: np.ndarray, offsets: np.ndarray, y: np.ndarray) -> Encoded:
+    offsets, labels = offsets.astype(np.int64), _labels(path, y)
+    if labels is None or len(offsets) != len(y) + 1 or (np.diff(offsets) <= 0).any() or offsets[-1] > len(raw):
         raise DataError(f"{path} has offsets that do not cut its bytes into {len(y)} images: save them again")
-    content = raw.tobytes()
-    files = [content[a:b] for a, b in pairwise(offsets)]
-    images = decode(files, [f"image {i} of {path}" for i in range(len(files))])
-    return ImageSet(images, _labels(path, y), path.stem)
+    return Encoded(raw.tobytes(), offsets, labels, path.stem, path)

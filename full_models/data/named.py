@@ -9,6 +9,7 @@ import torch
 
 from dynamics.images import fashion_folder, load_images, read_idx
 from full_models.data.arrays import is_npz, load_npz
+from full_models.data.encoded import Encoded
 from full_models.data.files import find, members, unpickle, verify
 from full_models.data.imageset import DataError, ImageSet, Split
 
@@ -38,7 +39,7 @@ def fashion_mnist(split: Split, path: Path | None, sha256: str | None) -> ImageS
     return _image_set(images[:, None], labels, "fashion-mnist")
 
 
-def cifar10(split: Split, path: Path | None, sha256: str | None) -> ImageSet:
+def cifar10(split: Split, path: Path | None, sha256: str | None) -> ImageSet | Encoded:
     """50,000 train and 10,000 test images of 3x32x32: the folder cifar-10-batches-py or its tar.gz (Krizhevsky 2009),
     or an .npz of JPEG bytes as in `full_models.data.arrays`, whose images are those after JPEG's loss."""
     names = ("cifar-10-batches-py", "cifar-10-python.tar.gz", "cifar10_jpeg.npz")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -63,12 +64,14 @@ class Material:
 def material(recipe: Recipe, device: str) -> Material:
     """Load the recipe's images onto the device. Raises RecipeError, or DataError where there are none."""
     path = None if recipe.path is None else Path(recipe.path)
-    train, test = (load(recipe.data, split, path=path) for split in ("train", "test"))
+    train = load(recipe.data, "train", path=path, choose=partial(_chosen, recipe))
+    test = load(recipe.data, "test", path=path)
+    if train.shape != test.shape:
+        raise RecipeError(f"{recipe.data} trains on images {train.shape} and tests on {test.shape}: make them alike")
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     augment = augmentation(recipe.augmentation, train.shape, recipe.strength)
-    chosen = train.take(_chosen(recipe, train))
-    standardise = Standardise(*(part.to(device) for part in chosen.moments())) if recipe.standardise else None
-    return Material(_on(chosen, device), _on(test, device), augment, layout, standardise)
+    standardise = Standardise(*(part.to(device) for part in train.moments())) if recipe.standardise else None
+    return Material(_on(train, device), _on(test, device), augment, layout, standardise)
 
 
 def _on(images: ImageSet, device: str) -> ImageSet:
@@ -76,10 +79,10 @@ def _on(images: ImageSet, device: str) -> ImageSet:
     return dataclasses.replace(images, **{name: part.to(device) for name, part in parts.items() if part is not None})
 
 
-def _chosen(recipe: Recipe, train: ImageSet) -> Tensor:
-    n = len(train)
+def _chosen(recipe: Recipe, n: int) -> Tensor:
+    """Indices of the images used, of n, in an order drawn by the seed."""
     if recipe.count is not None and recipe.count > n:
-        raise RecipeError(f"count is {recipe.count}, but {train.name} has {n} training images: give at most that")
+        raise RecipeError(f"count is {recipe.count}, but {recipe.data} has {n} training images: give at most that")
     used = recipe.count or n
     if used < recipe.batch:
         raise RecipeError(f"batch is {recipe.batch}, but only {used} training images are used: give a smaller batch")
