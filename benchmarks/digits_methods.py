@@ -36,9 +36,10 @@ from noncollapse.training import folder_of, training_hash
 SEEDS, STANDARD_ERRORS = 5, 4.0
 PROBES = ("linear", "knn")
 BASE = Recipe(data="digits", augmentation="crop", width=64, batch=128, epochs=20, records=2)
-TRANSFORMER = {"encoder": "vit-micro", "width": 32}  # masked methods need patches; small enough for a CPU
+# masked methods need patches, and more steps than the others: small batches (masked_settings), small enough for a CPU
+TRANSFORMER = {"encoder": "vit-micro", "width": 32, "batch": 32, "epochs": 30}
 CHANGES: dict[str, dict[str, Any]] = {"i-jepa": TRANSFORMER, "mae": TRANSFORMER,
-                                      "v-jepa": {**TRANSFORMER, "count": 512, "epochs": 10}}  # fmt: skip
+                                      "v-jepa": {**TRANSFORMER, "options": {"frames": 4}}}  # fmt: skip
 MASKED = tuple(CHANGES)
 PARENTS = {  # ablation -> what it is cut from
     "align-only": "align-uniform", "invariance": "vicreg", "vicreg-no-variance": "vicreg",
@@ -52,7 +53,8 @@ PAPERS_RATE, RAISED_RATE = 1.0, 10.0  # learning rate of the predictor over that
 
 
 def recipe(method: str, seed: int, **options: Any) -> Recipe:
-    return dataclasses.replace(BASE, method=method, seed=seed, options=options, **CHANGES.get(method, {}))
+    values = {"options": options, **CHANGES.get(method, {})}
+    return dataclasses.replace(BASE, method=method, seed=seed, **values)
 
 
 def trained(results: Path, one: Recipe) -> Run:

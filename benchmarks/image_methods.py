@@ -30,7 +30,7 @@ from full_models.methods import METHODS
 from full_models.training import Recipe, train
 from noncollapse.training import arrays, folder_of, training_hash
 
-TRANSFORMER = {"encoder": "vit-micro", "width": 32, "batch": 64}  # masked methods: see digits_methods
+TRANSFORMER = {"encoder": "vit-micro", "width": 32, "batch": 64, "epochs": 12}  # masked methods: see digits_methods
 FIRST = ("simclr", "vicreg", "barlow-twins", "byol", "simsiam", "supervised", "invariance", "vicreg-no-covariance")
 
 

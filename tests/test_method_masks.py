@@ -110,9 +110,10 @@ def test_targets_move_by_their_average_alone(case: str) -> None:
     with torch.no_grad():
         for p in method.encoder.parameters():
             p.add_(1.0)
-    method.after_step(5, 10)  # half way along the line from 0.99 to 1
+    method.after_step(5, 10)  # half way along the line from m to 1
+    m = 0.996 if case == "i-jepa" else 0.998
     for p, was in zip(method.target.parameters(), first, strict=True):
-        assert torch.allclose(p - was, torch.full_like(p, 0.005), atol=1e-12)  # (1 - 0.995) · 1
+        assert torch.allclose(p - was, torch.full_like(p, (1 - m) / 2), atol=1e-12)  # (1 - (1 + m)/2) · 1, rounding
 
 
 def test_wanted_patches_enter_by_their_position_alone() -> None:
