@@ -8,11 +8,12 @@ losses are  J = (1/N) Σ_i [ log Σ_j exp s_ij - s_i,pos(i) ],  s_ij = q_i·k_j 
 
 A block of rows of s holds whole softmaxes, so it gives its part of value and gradients at once and is overwritten by the
 next: three products and one exponential an entry, 6 N² d operations and N² exponentials in all, which is what the
-gradient costs anyway. Memory is ROWS x N and the two gradients: k̂ is never written down, its lengths are divided out of
-the products, c_j = 1 / ‖k_j‖. Where |s| is small enough by Cauchy-Schwarz, exp s itself is summed, and the two
-passes that find and take away the maximum of a row fall away. On one CPU thread all that happens to a row between the
-products is `softmax_rows`, compiled; it is used from COMPILED_FROM rows on, where it repays its start (some seconds at the first
-use on a machine, under one from the disk).
+gradient costs anyway. Memory is BLOCK bytes x N and the two gradients: k̂ is never written down, its lengths are divided
+out of the products, c_j = 1 / ‖k_j‖; the positive is taken away from π itself, so that no k_pos is gathered. Where |s| is
+small enough by Cauchy-Schwarz, exp s itself is summed, and the two passes that find and take away the maximum of a row
+fall away. On one CPU thread all that happens to a row between the products is one compiled pass (`softmax_rows`), from
+COMPILED_FROM rows on, where it repays its start: seconds at the first use on a machine, later some tenths from the disk,
+and the compiler's own 100 MiB a process.
 
 The gradients are computed in the forward pass and kept; they have no derivative of their own: `create_graph` raises a RuntimeError.
 """
@@ -28,7 +29,11 @@ from torch import Tensor
 from full_models.losses.contrastive import critic_pair
 from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is_paper
 
-ROWS = 96  # rows of s at a time: products of this height run at nearly the full rate; 96 x 4096 is 3 MB in float64
+BLOCK = (
+    1152  # bytes of a column of the block of s: 144 rows of float64, 288 of float32. Products of them run at nearly the
+)
+# full rate; with a power of two of rows, torch's kᵀ sᵀ runs at half of it
+STRIP = 512  # rows of z at a time where nothing but vectors are made of them
 COMPILED_FROM = 1024
 
 
@@ -72,27 +77,25 @@ class _Softmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool, with_gradient: bool) -> Tensor:
-        N, d = q.shape
+        (N, d), rows = q.shape, BLOCK // q.element_size()
         b, c = (_inverse_lengths(z) if cosine else z.new_ones(N) for z in (q, k))
         gq, gk = (torch.empty_like(q), q.new_zeros(d, N)) if with_gradient else (None, None)
-        losses, scores = q.new_empty(N), q.new_empty(min(ROWS, N), N)
+        losses, scores = q.new_empty(N), q.new_empty(min(rows, N), N)
         safe = math.log(torch.finfo(q.dtype).max) / 2  # half, so that products of exp(± safe) are normal numbers too
         bounded = (1.0 if cosine else _bound(q, k)) / tau <= safe  # False for NaN
         softmax = _compiled if _compiles(q) else _by_torch
-        for i in range(0, N, ROWS):
-            block = slice(i, i + ROWS)
-            u = q[block] * b[block, None]
-            rows = u / tau
-            s = torch.mm(rows, k.mT, out=scores[: len(rows)])
-            norm = softmax(s, c, i, offset, bounded, safe, losses[block])[:, None]
+        for i in range(0, N, rows):
+            block = slice(i, i + rows)
+            u = q[block] * (b[block, None] / tau)
+            s = torch.mm(u, k.mT, out=scores[: len(u)])
+            Z = softmax(s, c, i, offset, bounded, safe, losses[block])[:, None]
             if gq is not None and gk is not None:
-                g = torch.mm(k.mT, s.mT).mT * (b[block, None] / (tau * N) / norm)
-                gq[block] = _across(g, u, b[block]) if cosine else g
-                gk.addmm_((rows / norm).mT, s, alpha=1 / N)
+                torch.mul(torch.mm(k.mT, s.mT).mT, b[block, None] / (tau * N * Z), out=gq[block])
+                gk.addmm_((u / Z).mT, s, alpha=1 / N)
         if gq is not None and gk is not None:
-            for i in range(0, N if cosine else 0, ROWS):
-                block = slice(i, i + ROWS)
-                gk[:, block] = _across(gk[:, block].mT, k[block] * c[block, None], c[block]).mT
+            if cosine:
+                _through_the_norm(gq, q, b)
+                _through_the_norm(gk.mT, k, c)
             ctx.save_for_backward(gq, gk.mT)
         return losses.mean()
 
@@ -124,11 +127,11 @@ def _by_torch(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe
 
 
 def _compiled(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, losses: Tensor) -> Tensor:
+    """The same by one pass. Below -1.25 safe there is nothing in bounded rows, and beside their 1 in the others."""
     from full_models.losses.softmax_rows import softmax_rows  # numba takes a third of a second to import
 
     Z = torch.empty_like(losses)
-    least = -2 * safe + 1 if bounded else -safe
-    softmax_rows(*(x.numpy() for x in (s, c)), first, offset, bounded, least, losses.numpy(), Z.numpy())
+    softmax_rows(s.numpy(), c.numpy(), first, offset, bounded, -1.25 * safe, losses.numpy(), Z.numpy())
     return Z
 
 
@@ -139,17 +142,19 @@ def _compiles(q: Tensor) -> bool:
 
 
 def _inverse_lengths(z: Tensor) -> Tensor:
-    """1 / max(‖z‖, floor) (N,), by blocks; z times it is `normalise(z)`. Squares neither over- nor underflow."""
-    blocks = z.split(ROWS)
+    """1 / max(‖z‖, floor) (N,); z times it is `normalise(z)`. Squares neither over- nor underflow."""
+    blocks = z.split(STRIP)
     scales = [x.abs().amax(-1, keepdim=True).clamp_min(NORM_FLOOR) for x in blocks]
     lengths = [torch.linalg.vector_norm(x / a, dim=-1) * a[:, 0] for x, a in zip(blocks, scales, strict=True)]
     return 1 / torch.cat(lengths).clamp_min(NORM_FLOOR)
 
 
-def _across(g: Tensor, u: Tensor, b: Tensor) -> Tensor:
-    """∂J/∂z = g - u (u·g) from g = b ∂J/∂u, u = b z, b = 1 / ‖z‖; g itself below `normalise`'s floor under the norm."""
-    along = torch.where(b < 1 / NORM_FLOOR, (u * g).sum(-1), 0.0)
-    return g - u * along[:, None]
+def _through_the_norm(g: Tensor, z: Tensor, b: Tensor) -> None:
+    """∂J/∂z = g - u (u·g) from g = b ∂J/∂u, u = b z, b = 1 / ‖z‖, in place; g itself where the norm is at its floor."""
+    for x, y, a in zip(g.split(STRIP), z.split(STRIP), b.split(STRIP), strict=True):
+        u = y * a[:, None]
+        along = torch.where(a < 1 / NORM_FLOOR, (u * x).sum(-1), 0.0)
+        x.addcmul_(u, along[:, None], value=-1)
 
 
 def _bound(q: Tensor, k: Tensor) -> float:

@@ -1,12 +1,12 @@
 """Softmax of a block of scores in one compiled pass over each row: maximum, exponentials, their sum, the positive's share.
 
-Exponentials are where a softmax loses its time: on the AVX2 core on which this was written numpy takes 0.2 G/s of them in
-float64, torch 0.5 and this module 1.0 (float32: 0.7, 0.9, 2.8), and the same pass does all else that a row needs.
+Exponentials are where a softmax loses its time: numpy's and torch's run at a fraction of what an AVX2 core can do (the three
+rates stand in benchmarks/results/infonce.md), and the same pass does all else that a row needs.
 
     x = k ln 2 + r,  |r| <= ln 2 / 2        exp x = 2^k (1 + r + r² g(r)),  g(r) = (e^r - 1 - r) / r²
 
-k is rounded by adding 1.5·2^m (m: the bits of a fraction, 52 or 23): the last bits of the sum are k, and shifted left by m
-they are 2^k, without the conversion of float64 to integers that AVX2 lacks. ln 2 is taken away in two parts, the first so
+k is rounded by adding 1.5·2^m and the exponents' bias (m: the bits of a fraction, 52 or 23): the last bits of the sum, shifted
+left by m, are 2^k, without the conversion of float64 to integers that AVX2 lacks. ln 2 is taken away in two parts, the first so
 short that k times it is exact (Cody & Waite 1980). g is the polynomial that equals it at Chebyshev's nodes of
 [-ln 2 / 2, ln 2 / 2], of degree 9 (4 in float32), which puts exp x off by 2^-55.7 (2^-26.6) of itself; with rounding less
 than one unit in the last place. The coefficients are derived again, and the errors measured, in tests/test_softmax_rows.py.
@@ -23,8 +23,7 @@ import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic, overload
-
-from dynamics.run import Array
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,9 @@ def exponential(x: Any) -> Any:
     raise NotImplementedError("exponential is there for compiled code alone: call numpy.exp")
 
 
-@overload(exponential, jit_options={"fastmath": {"contract"}})  # `reassoc` would add and take away the magic for nothing
+@overload(
+    exponential, jit_options={"fastmath": {"contract"}}
+)  # `reassoc` would add and take away the magic for nothing
 def _exponential_of_a_form(x: Any) -> Callable[[Any], Any]:
     form = FORMS[x]
     about, number = np.finfo(form.dtype), form.dtype
@@ -93,13 +94,29 @@ def _exponential_of_a_form(x: Any) -> Callable[[Any], Any]:
         p = first
         for c in others:
             p = p * r + c
-        return p * _power_of_two(t)
+        return p * _power_of_two(t)  # pyright: ignore[reportCallIssue]  numba adds the context
 
     return compiled
 
 
+@numba.njit(cache=True, nogil=True)
+def exponentials(x: NDArray[Any], out: NDArray[Any]) -> None:
+    """out = exp x, one-dimensional, of one type: the bare function, whose errors are tested and whose rate is a bound."""
+    for i in range(len(x)):
+        out[i] = exponential(x[i])
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def softmax_rows(s: Array, c: Array, first: int, offset: int, bounded: bool, least: float, J: Array, Z: Array) -> None:
+def softmax_rows(
+    s: NDArray[Any],
+    c: NDArray[Any],
+    first: int,
+    offset: int,
+    bounded: bool,
+    least: float,
+    J: NDArray[Any],
+    Z: NDArray[Any],
+) -> None:
     """Turn rows first, first + 1, … of the products s (R, N) into (π_ij - δ_j,pos(i)) Z_i c_j in place; J and Z (R,) out.
 
     π_ij = exp x_ij / Z_i, x_ij = s_ij c_j - top_i, Z_i = Σ_j exp x_ij, J_i = log Z_i - x_i,pos(i), pos(i) = i + offset (mod
