@@ -34,6 +34,7 @@ PARABOLA = Assumption(
     "P(0) is positive definite on the range of W(0), shares eigenvectors with A and C, and WWᵀ = PᵀP/alpha_p",
     {"network.start": ("parabola",), "network.w0": Interval(0.2, 1.2)},
 )
+SYMMETRIC_C = Assumption("symmetric-C", "C is symmetric, as exchangeable views make it", {"views.twist": (0.0,)})
 EQUAL_RATES = Assumption(
     "equal-rates", "predictor and encoder learn at one rate, alpha_p = 1", {"training.alpha_p": (1.0,)}
 )
@@ -87,12 +88,17 @@ def _settled(sigma: Array, run: Run) -> Array:
     return (1 - sigma[:, -1] / np.where(earlier > 1e-12, earlier, np.inf))[:, None]
 
 
+def motion(run: Run) -> Array:
+    """(R, T) t ‖(dW, dP)(t)‖ / max ‖(W, P)‖: tends to 0 where the flow settles, even as slowly as 1/t; grows with t where it
+    drifts or cycles."""
+    speed = np.sqrt(norm(run["dW"]) ** 2 + norm(run["dP"]) ** 2)
+    size = np.sqrt(norm(run["W"]) ** 2 + norm(run["P"]) ** 2).max(1, keepdims=True)
+    return run.t * speed / size
+
+
 def unsettled(run: Run) -> Array:
-    """T ‖(dW, dP)(T)‖ / ‖(W, P)‖: 0 in the limit where the flow settles, even as slowly as 1/t; of order 1 or more where
-    it drifts or cycles."""
-    speed = np.sqrt(norm(run["dW"])[:, -1] ** 2 + norm(run["dP"])[:, -1] ** 2)
-    size = np.sqrt(norm(run["W"]) ** 2 + norm(run["P"]) ** 2).max(1)
-    return (run.t[-1] * speed / size)[:, None]
+    """`motion` at the last time."""
+    return motion(run)[:, -1:]
 
 
 SETTLES = (REDUCTION, BALANCE, PARABOLA_SPEED, APPROACH)
@@ -175,16 +181,21 @@ CLAIMS = (
         r"(W, P)(t) \to \text{a limit}",
         NOTE + "3.3",
         base=LONG.replace(training__t_end=400.0),
-        vary={**STRONG, "views.noise": Spectrum(0.25, 0.75), "views.angle": Interval(0.0, 1.5), **STARTS},
+        vary={**STRONG, "views.noise": Spectrum(0.25, 0.75), **ROTATIONS, **STARTS},
         states=(NO_DECAY, FULL_C),
+        needs=(SYMMETRIC_C,),
         rungs=("flow",),
         residual=unsettled,
         slack=lambda s: 0.05,
         mutants={"it keeps moving at unit speed": lambda r: unsettled(r) - 1.0},
-        picture=picture_singular_values,
-        explains="Not proved: with a stop-gradient the flow is no gradient of a function, and for general moments we know none "
-        "that falls along every trajectory. On isotropic data there is one (byol-stationary-product), on aligned modes "
-        "each mode has its own (byol-aligned-limit).",
+        picture=lambda run: Picture(
+            r"$t\,\|(\dot W, \dot P)\|\,/\,\|(W, P)\|$", motion(run)[..., None], np.zeros((len(run.t), 1))
+        ),
+        corrected_by="byol-bounded",
+        explains="Views that turn the signal make C non-symmetric, and then an encoder with fewer outputs than the turn needs follows "
+        "it for ever (byol-turning). For symmetric C convergence is not proved either: with a stop-gradient the flow is no "
+        "gradient of a function, and for general moments we know none that falls along every trajectory. On isotropic data "
+        "there is one (byol-stationary-product), on aligned modes each mode has its own (byol-aligned-limit).",
     ),
     Claim(
         "byol-three-conditions",

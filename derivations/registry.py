@@ -12,6 +12,7 @@ MODULES_OF_CLAIMS = (
     "byol_flow",
     "byol_limits",
     "byol_balance",
+    "byol_turning",
     "byol_conditions",
     "byol_without",
     "contrastive",

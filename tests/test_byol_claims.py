@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from derivations import byol_balance, byol_without, tian_basin, tian_sides
+from derivations import byol_balance, byol_limits, byol_turning, byol_without, tian_basin, tian_sides
 from derivations.claim import Claim
 from derivations.registry import CLAIMS
 from dynamics import modes
@@ -22,7 +22,7 @@ ENDS: dict[str, Callable[[Setting], Array]] = {  # claim -> where each mode ends
     "byol-survival": lambda s: byol_balance.survivors(s)[0],
     "tian-basin-sides": tian_sides.side_ends,
 }
-CORRECTED = (*byol_balance.CLAIMS, *byol_without.CLAIMS)
+CORRECTED = (*byol_balance.CLAIMS, *byol_turning.CLAIMS, *byol_without.CLAIMS)
 
 
 @pytest.mark.parametrize("name", ENDS)
@@ -57,6 +57,35 @@ def test_a_large_predictor_kills_a_small_encoder_without_decay_and_with_full_ran
     assert (byol_balance.ends(setting)[0] == 0).all()
     W = flow(setting)["W"][0]
     assert np.linalg.norm(W[-1]) < 1e-6 * np.linalg.norm(W[0])  # the rate of w is half of 2q(aq - c) >= 2: e^{-30}
+
+
+TURNING = CLAIMS["byol-turning"].base
+
+
+def test_an_encoder_of_one_output_turns_and_one_of_two_rests() -> None:
+    """Started at p*, W turns as a rigid line: W(t) = W(0) R(φ' t). With k = 2 the predictor can be a rotation itself."""
+    p, _, speed, _ = byol_turning.turning(TURNING)
+    P0 = flow(TURNING)["P"][0, 0, 0, 0]  # balanced: p(0) = ‖W(0)‖, and both are proportional to w0
+    run = flow(TURNING.replace(network__w0=TURNING.network.w0 * p / P0))
+    W0 = run["W"][0, 0, 0]
+    angle = speed * run.t
+    turned = np.stack(
+        [np.cos(angle) * W0[0] - np.sin(angle) * W0[1], np.sin(angle) * W0[0] + np.cos(angle) * W0[1]], -1
+    )
+    np.testing.assert_allclose(run["W"][0, :, 0], turned, atol=FLOOR)
+    np.testing.assert_allclose(run["P"][0, :, 0, 0], p, atol=FLOOR)
+    long = TURNING.replace(training__t_end=400.0)
+    assert byol_limits.unsettled(flow(long)).item() > 10  # T φ' ‖W‖/‖(W, P)‖ = 400 · 0.37 · 0.7
+    assert byol_limits.unsettled(flow(long.replace(network__k=2))).item() < 1e-3  # e^{-rate T} with a rate of order 0.1
+
+
+def test_the_bound_on_the_encoder_is_met() -> None:
+    """One output, isotropic data, balanced: ‖W‖² → (c/a)²/alpha, which is R² itself; so R² cannot be improved there."""
+    setting = TURNING.replace(views__twist=0.0, training__t_end=60.0)
+    run = flow(setting)
+    assert np.sum(run["W"][0, -1] ** 2) == pytest.approx(
+        byol_turning.radius(setting), abs=FLOOR
+    )  # e^{-0.6 · 60} below it
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.05, 0.1])
