@@ -401,7 +401,7 @@ def test_parameter_groups_say_rates_and_decay() -> None:
         (lambda: build("v-jepa", SHAPE, generator=generator(), masks="all"), "masks 'all' is not one of tubes"),
         (lambda: build("v-jepa", SHAPE, generator=generator(), ahead=8), "ahead = 8 of 8 frames: give"),
         (lambda: build("i-jepa", SHAPE, generator=generator(), blocks=0), "blocks = 0: give"),
-        (lambda: build("i-jepa", SHAPE, generator=generator(), predictor_depth=0), "depth = 0, heads = 2"),
+        (lambda: build("i-jepa", SHAPE, generator=generator(), predictor_depth=0), "depth = 0, heads = 1"),
         (lambda: build("simclr", SHAPE, encoder="vgg", generator=generator()), "encoder 'vgg' is not one of"),
         (lambda: assemble("simclr", torch.nn.Flatten(), generator()), "Flatten has no attribute features: give"),
         (

@@ -1,10 +1,9 @@
 """The methods that predict one view's embedding from the other's, each a few lines: which parts, which defaults.
 
-The predictor learns at PREDICTOR_RATE = 10 times the others' rate, where BYOL and SimSiam have 1: a few hundred steps are
-too few for it to stay near its optimum otherwise, and that is what keeps these methods from collapse (Grill et al. 2020,
-on a near-optimal predictor, who raise its rate in the same way where there is no moving average). Chosen among 1 and 10 by
-how the methods themselves train at this scale, on single seeds, and kept after a look at SimSiam's two ablations at 10: not
-blind to them, though with no theory's number in sight. The ablations take the same rate.
+A predictor learns at the rate of the rest, as in the papers, unless five seeds on digits show at 4 standard errors that a
+method then keeps no more directions than without a predictor, or probes worse than at ten times that rate (Grill et al.
+2020 raise it in the same way where there is no moving average). `python -m benchmarks.digits_methods --predictor-rates`
+measures it, benchmarks/results/predictor_rates.md is the record.
 """
 
 from __future__ import annotations
@@ -21,15 +20,13 @@ from full_models.methods.predictor import predictor as learned_predictor
 from full_models.methods.siamese import LatentPrediction
 from full_models.methods.target import average
 
-PREDICTOR_RATE = 10.0
-
 
 def byol(
     parts: Parts,
     *,
     predictor: str = "mlp",
     predictor_hidden: int | None = None,
-    predictor_rate: float = PREDICTOR_RATE,
+    predictor_rate: float = 1.0,
     ema: float = 0.99,
     schedule: str = "cosine",
     unit: bool = True,
@@ -37,7 +34,8 @@ def byol(
     """BYOL: MLP predictor, moving-average target, sum of both directions of 2 - 2 cos; unit=False is Euclidean.
 
     predictor_hidden None is the projector's hidden width, as in the paper (4096 both). The paper's average starts at
-    0.996 for 1000 epochs and at 0.99 for 300 (Grill et al. 2020, appendix).
+    0.996 for 1000 epochs and at 0.99 for 300 (Grill et al. 2020, appendix). In 200 steps on digits the predictor's rate
+    of 1 keeps 10.2 ± 0.3 directions, 10 keeps 12.7 ± 0.3, no predictor 2.1 ± 0.1; the probes do not tell 1 from 10.
     """
     encoder, projector = parts.encoder, parts.projector()
     return LatentPrediction(
@@ -56,7 +54,7 @@ def simsiam(
     *,
     predictor: str = "mlp",
     predictor_hidden: int | None = None,
-    predictor_rate: float = PREDICTOR_RATE,
+    predictor_rate: float = 1.0,
     predictor_fixed: bool = True,
     stop: bool = True,
     unit: bool = True,
@@ -64,7 +62,9 @@ def simsiam(
     """SimSiam: bottleneck predictor at a constant rate, stop-gradient (Chen & He 2021, sections 3 and 4.2).
 
     predictor_hidden None is d/4, as in the paper. stop=False and predictor="none" are its ablations. unit=False is the
-    Euclidean loss of the linear theory, as ½ the sum of both directions.
+    Euclidean loss of the linear theory, as ½ the sum of both directions. In 200 steps on digits the predictor's rate of 1
+    keeps 4.6 ± 0.3 directions, 10 keeps 10.3 ± 0.3, no predictor 2.4 ± 0.1; k-NN reads 0.844 ± 0.009 at 1 and 0.892 ±
+    0.009 at 10, 3.7 standard errors better: short runs may want 10.
     """
     return LatentPrediction(
         parts.encoder,
@@ -82,7 +82,7 @@ def matrix_ssl(
     *,
     predictor: str = "mlp",
     predictor_hidden: int | None = None,
-    predictor_rate: float = PREDICTOR_RATE,
+    predictor_rate: float = 10.0,
     ema: float = 0.99,
     schedule: str = "cosine",
     gamma: float = 1.0,
@@ -94,7 +94,8 @@ def matrix_ssl(
 
     lam = mu = 0.5, gamma = 1, the fourth-order logarithm, which has no NaN (Zhang et al. 2023). Without the target's
     stop-gradient this loss has its minimum at rank one. The networks are SimSiam's, as in MEC, on whose code the authors
-    built, with an average that starts at 0.996 there.
+    built, with an average that starts at 0.996 there. The predictor's rate is 10: in 200 steps on digits 1 keeps 4.8 ±
+    0.5 directions, not told from the 3.6 ± 0.4 without a predictor; 10 keeps 11.0 ± 0.5.
     """
     encoder, projector = parts.encoder, parts.projector()
     return LatentPrediction(
