@@ -56,7 +56,7 @@ STUDIES = {
         FIRST,
     ),
     "cifar10": Study(
-        Recipe(data="cifar10", count=2048, augmentation="crop-flip-colour", encoder="resnet8", width=16, batch=128,
+        Recipe(data="cifar10", count=2048, augmentation="crop-flip-colour", encoder="resnet8", width=8, batch=128,
                epochs=12, records=7),
         {},
         ("simclr", "vicreg", "byol", "supervised", "random", "invariance"),
