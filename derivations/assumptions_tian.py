@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Domain, Spectrum
+from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Picture
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
@@ -22,8 +23,12 @@ NO_STOP_GRADIENT = Assumption(
 ONLINE = Assumption("online target", "V = W, hence tau = 1", only={"objective.target": ("online",)})
 ISOTROPIC = Assumption(
     "isotropic data (their Assumption 2)",
-    "X = I and X' = sigma² I",
-    only={"views.signal": Spectrum(1.0, 1.0, equal=True), "views.noise": Spectrum(0.0, 4.0, equal=True)},
+    "X = I and X' = sigma² I, the same for both views",
+    only={
+        "views.signal": Spectrum(1.0, 1.0, equal=True),
+        "views.noise": Spectrum(0.0, 4.0, equal=True),
+        **EXCHANGEABLE.only,
+    },
 )
 SYMMETRISED = Assumption(
     "symmetrised predictor flow (their Assumption 3)",

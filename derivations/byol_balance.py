@@ -171,7 +171,11 @@ CLAIMS = (
             Assumption(
                 "isotropic-moments",
                 "A = aI and C = cI",
-                {"views.signal": Spectrum(0.5, 1.0, equal=True), "views.noise": Spectrum(0.0, 0.5, equal=True)},
+                {
+                    "views.signal": Spectrum(0.5, 1.0, equal=True),
+                    "views.noise": Spectrum(0.0, 0.5, equal=True),
+                    "views.twist": (0.0,),
+                },
             ),
         ),
         residual=descent_of_residual,

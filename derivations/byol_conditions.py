@@ -14,6 +14,7 @@ from derivations.common import (
     NOISY,
     NOTE,
     PREDICTOR,
+    ROTATIONS,
     SPECTRA,
     STARTS,
     norm,
@@ -69,7 +70,7 @@ NEAR_IDENTITY = {
     "training.alpha_p": (1.0, 0.5, 2.0),
 }
 HALF = LONG.replace(training__t_end=32.0, training__points=9)  # λ >= 0.25: e^{-λT/2} is below 0.02
-ALONE = {**SPECTRA, "views.angle": Interval(0.0, 1.5), **STARTS}
+ALONE = {**SPECTRA, **ROTATIONS, **STARTS}
 CLAIMS = (
     Claim(
         "byol-condition-predictor",

@@ -167,7 +167,7 @@ CLAIMS = (
         r"W = \bar W = 0 \Rightarrow \dot W = \dot{\bar W} = 0,\ \dot P = -\eta P",
         "corrects byol-collapse-fixed-point and byol-stationary-condition",
         base=SHORT.replace(network__start="zero"),
-        vary={**SPECTRA, **STARTS, **TARGETS, "training.eta": Interval(0.0, 0.4)},
+        vary={**SPECTRA, **ROTATIONS, **STARTS, **TARGETS, "training.eta": Interval(0.0, 0.4)},
         rungs=("flow", "descent", "sgd"),
         residual=origin_rests,
         mutants={

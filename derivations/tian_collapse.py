@@ -25,6 +25,7 @@ from derivations.assumptions_tian import (
     share_picture,
     smallest_noise,
 )
+from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture, Transfer
 from derivations.proof import Step
 from dynamics.run import Array, Run
@@ -105,7 +106,7 @@ THEOREM2_FLOW = Claim(
     source=f"{SOURCE}, Theorem 2, (6)",
     base=Setting(CORRELATED, Network(k=3), NO_SG, Training(t_end=4.0, eta=0.1)),
     vary={**GENERAL_VARY, "training.eta": ETA, "training.alpha_p": ALPHA_P},
-    states=(NO_STOP_GRADIENT, ONLINE),
+    states=(NO_STOP_GRADIENT, ONLINE, EXCHANGEABLE),
     rungs=("flow", "descent", "sgd"),
     residual=theorem2_flow,
     mutants={
@@ -137,7 +138,7 @@ THEOREM2 = Claim(
     source=f"{SOURCE}, Theorem 2 and its reading that the stop-gradient is essential",
     base=Setting(GaussianViews((1.0, 1.0), (0.25, 0.25)), Network(k=2), NO_SG, Training(t_end=COLLAPSE_TIME, lr=0.1)),
     vary=COLLAPSE_VARY,
-    states=(NO_STOP_GRADIENT, ONLINE),
+    states=(NO_STOP_GRADIENT, ONLINE, EXCHANGEABLE),
     needs=(CONTRACTING,),
     residual=collapse,
     slack=collapse_slack,
@@ -194,6 +195,7 @@ NO_STOP_GRADIENT_CLAIM = Claim(
     states=(
         NO_STOP_GRADIENT,
         ONLINE,
+        EXCHANGEABLE,
         Assumption("commuting moments", "X and X' share their eigenvectors", only={"views.angle": (0.0,)}),
     ),
     residual=columns,
@@ -242,7 +244,12 @@ NO_PREDICTOR = Claim(
         Training(t_end=COLLAPSE_TIME, lr=0.1),
     ),
     vary=COLLAPSE_VARY,
-    states=(STOP_GRADIENT, ONLINE, Assumption("no predictor", "P = I", only={"objective.predictor": ("none",)})),
+    states=(
+        STOP_GRADIENT,
+        ONLINE,
+        EXCHANGEABLE,
+        Assumption("no predictor", "P = I", only={"objective.predictor": ("none",)}),
+    ),
     needs=(CONTRACTING,),
     rungs=("exact", "flow", "descent"),
     residual=collapse,

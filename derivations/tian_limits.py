@@ -75,6 +75,8 @@ THRESHOLD = Claim(
         "views.signal": ((1.0, 1.0), (0.6, 0.3), (1.0, 0.4)),
         "views.noise": ((0.25, 0.25), (0.1, 0.5), (1.0, 0.5)),
         "views.angle": (0.0, 0.5),
+        "views.twist": (0.0, 0.6),
+        "views.anchor": (False, True),
         "network.k": (2, 1, 3),
         "network.start": ("parabola", "generic", "symmetric", "aligned"),
         "network.w0": (0.4, 0.1, 0.7, 1.0),
