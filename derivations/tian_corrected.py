@@ -10,6 +10,7 @@ import sympy as sp
 from derivations.algebra import T, matrix, rewrite, sum_of_squares
 from derivations.assumption import Assumption
 from derivations.assumptions_tian import ANGLE, ISOTROPIC, ONLINE, STOP_GRADIENT, a_of, data, isotropic, norm, relative
+from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture
 from derivations.proof import Step
 from derivations.tian_align import ASYMMETRY, FREE, MATRIX_VARY, SYMMETRIC, THEOREM3, THEOREM3_EQUATION, generator
@@ -196,7 +197,12 @@ MANIFOLD_DISTANCE = Claim(
         "training.alpha_p": (1.0, 0.5, 2.0),
         "seed": (0, 1, 2, 3),
     },
-    states=(STOP_GRADIENT, ONLINE, Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)})),
+    states=(
+        STOP_GRADIENT,
+        ONLINE,
+        EXCHANGEABLE,
+        Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)}),
+    ),
     residual=manifold_distance,
     bound=True,
     mutants={

@@ -24,6 +24,7 @@ from derivations.assumptions_tian import (
     share,
     share_picture,
 )
+from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture, Transfer
 from derivations.proof import Step
 from dynamics.run import Array, Run
@@ -220,7 +221,12 @@ MANIFOLD = Claim(
         "network.w0": (0.7, 0.4, 0.9),
         "seed": (0, 1, 2, 3),
     },
-    states=(STOP_GRADIENT, ONLINE, Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)})),
+    states=(
+        STOP_GRADIENT,
+        ONLINE,
+        EXCHANGEABLE,
+        Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)}),
+    ),
     needs=(
         Assumption(
             "a start in the basin",
