@@ -43,6 +43,11 @@ class ResidualError(ArithmeticError):
 UNREADABLE = (NoClosedForm, SolverError, ResidualError, LookupError, AttributeError, ValueError)
 
 
+def why_unreadable(error: Exception) -> str:
+    """Its words; its kind too where it was not raised to be read, since then it may be a slip in the claim's own code."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, LookupError | AttributeError) else str(error)
+
+
 @dataclass(frozen=True)
 class Reading:
     """One residual judged: value against tolerance; ok under the rung's law."""

@@ -103,7 +103,7 @@ def _at_setting(args: argparse.Namespace, ids: Sequence[str]) -> int:
     """The residual of named claims at one Setting on each rung: numbers, no verdict, no record."""
     from derivations.registry import CLAIMS
     from noncollapse.budget import BUDGETS
-    from noncollapse.rungs import UNREADABLE, read
+    from noncollapse.rungs import UNREADABLE, read, why_unreadable
 
     if not args.ids:
         raise UsageError("--setting needs claim ids: name the claims to check there")
@@ -118,7 +118,7 @@ def _at_setting(args: argparse.Namespace, ids: Sequence[str]) -> int:
                 unmet = [a.name for a in (*claim.states, *claim.needs) if not a.holds(setting)]
                 r = read(claim, setting, rung, BUDGETS[args.budget].replicas)
             except UNREADABLE as error:
-                raise UsageError(f"{claim.id} cannot be read on {rung} at this Setting: {error}") from None
+                raise UsageError(f"{claim.id} cannot be read on {rung} at this Setting: {why_unreadable(error)}") from None
             rows.append({"claim": claim.id, "rung": rung, "residual": r.residual, "tolerance": r.tolerance, "ok": r.ok,
                          "note": r.note, "assumptions_unmet": unmet})  # fmt: skip
     if args.json:
