@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import NullLocator
+
 from benchmarks.harness import RESULTS
 from figures import style
 
@@ -41,3 +43,34 @@ def bars(name: str, rows: Sequence[Mapping[str, Any]], key: str, label: str, kin
             ax.margins(x=0.15)
         axes[-1, 0].set_xlabel(label)
         return style.finish(figure, RESULTS / name, f"{name} · members in brackets")
+
+
+def against_size(name: str, rows: Sequence[Mapping[str, Any]], N: int, d: int) -> Path:
+    """benchmarks/results/<name>.png and .svg: seconds against N at this d and against d at this N, a line a method.
+
+    rows: N, d, dtype, method, seconds with s_min and s_max, and bound_s, drawn as a line without points.
+    """
+    rows = [row for row in rows if "seconds" in row]
+    types, methods = (list(dict.fromkeys(row[key] for row in rows)) for key in ("dtype", "method"))
+    looks = dict(zip(methods, zip(style.colours(len(methods)), style.MARKERS, strict=False), strict=True))
+    with style.house():
+        figure, axes = style.panels(2, len(types), width=style.PAGE, height=4.6, sharey="row", sharex="row")
+        for column, dtype in enumerate(types):
+            for ax, along, fixed in ((axes[0, column], "N", {"d": d}), (axes[1, column], "d", {"N": N})):
+                here = [r for r in rows if r["dtype"] == dtype and all(r[key] == x for key, x in fixed.items())]
+                for method, (colour, marker) in looks.items():
+                    own = sorted((r for r in here if r["method"] == method), key=lambda r: r[along])
+                    x, y = ([r[key] for r in own] for key in (along, "seconds"))
+                    spread = [[r["seconds"] - r["s_min"] for r in own], [r["s_max"] - r["seconds"] for r in own]]
+                    ax.errorbar(x, y, spread, marker=marker, color=colour, label=method, capsize=2)
+                bound = sorted({(r[along], r["bound_s"]) for r in here})
+                ax.plot(*zip(*bound, strict=True), "--", color=style.MUTED, label="products + exponentials (bound)")
+                (key, value), *_ = fixed.items()
+                ax.set(xscale="log", yscale="log", title=f"{dtype}, {key} = {value}", xlabel=along)
+                ax.set_xticks(sorted({r[along] for r in rows if r[key] == value}))
+                ax.xaxis.set_major_formatter("{x:.0f}")
+                ax.xaxis.set_minor_locator(NullLocator())
+        for ax in axes[:, 0]:
+            ax.set_ylabel("seconds, value and gradient")
+        axes[0, 0].legend()
+        return style.finish(figure, RESULTS / name, "median of repeats, bars from the fastest to the slowest")

@@ -29,11 +29,9 @@ from torch import Tensor
 from full_models.losses.contrastive import critic_pair
 from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is_paper
 
-BLOCK = (
-    1152  # bytes of a column of the block of s: 144 rows of float64, 288 of float32. Products of them run at nearly the
-)
-# full rate; with a power of two of rows, torch's kᵀ sᵀ runs at half of it
-STRIP = 512  # rows of z at a time where nothing but vectors are made of them
+# Products of blocks of this height run at nearly the full rate; in powers of two torch's kᵀ sᵀ runs at half of it
+BLOCK = 768  # bytes of a column of the block of s: 96 rows of float64, 192 of float32
+STRIP = 256  # rows of z at a time where vectors are made of them
 COMPILED_FROM = 1024
 
 
@@ -65,9 +63,11 @@ def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: 
 
 def _over_leading_axes(q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool) -> Tensor:
     """One network after another: each is large. offset: pos(i) = i + offset (mod N); > 0 also takes row i's own k_i out."""
+    with_gradient = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
+    if q.ndim == k.ndim == 2:  # spares the copy of the gradients that stacking them would be
+        return _Softmax.apply(q, k, tau, offset, cosine, with_gradient)
     lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
     pairs = zip(*(x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (q, k)), strict=True)
-    with_gradient = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
     losses = [_Softmax.apply(a, b, tau, offset, cosine, with_gradient) for a, b in pairs]
     return torch.stack(losses).reshape(lead) if losses else q.new_zeros(lead)
 
@@ -143,17 +143,20 @@ def _compiles(q: Tensor) -> bool:
 
 def _inverse_lengths(z: Tensor) -> Tensor:
     """1 / max(‖z‖, floor) (N,); z times it is `normalise(z)`. Squares neither over- nor underflow."""
-    blocks = z.split(STRIP)
-    scales = [x.abs().amax(-1, keepdim=True).clamp_min(NORM_FLOOR) for x in blocks]
-    lengths = [torch.linalg.vector_norm(x / a, dim=-1) * a[:, 0] for x, a in zip(blocks, scales, strict=True)]
-    return 1 / torch.cat(lengths).clamp_min(NORM_FLOOR)
+    lengths, room = z.new_empty(len(z)), z.new_empty(min(STRIP, len(z)), z.shape[-1])
+    for x, length in zip(z.split(STRIP), lengths.split(STRIP), strict=True):
+        scale = torch.linalg.vector_norm(x, torch.inf, dim=-1).clamp_(min=NORM_FLOOR)
+        scaled = torch.div(x, scale[:, None], out=room[: len(x)])
+        torch.linalg.vector_norm(scaled, dim=-1, out=length).mul_(scale)
+    return lengths.clamp_(min=NORM_FLOOR).reciprocal_()
 
 
 def _through_the_norm(g: Tensor, z: Tensor, b: Tensor) -> None:
     """∂J/∂z = g - u (u·g) from g = b ∂J/∂u, u = b z, b = 1 / ‖z‖, in place; g itself where the norm is at its floor."""
+    room = z.new_empty(min(STRIP, len(z)), z.shape[-1])
     for x, y, a in zip(g.split(STRIP), z.split(STRIP), b.split(STRIP), strict=True):
-        u = y * a[:, None]
-        along = torch.where(a < 1 / NORM_FLOOR, (u * x).sum(-1), 0.0)
+        u = torch.mul(y, a[:, None], out=room[: len(y)])
+        along = torch.where(a < 1 / NORM_FLOOR, torch.linalg.vecdot(u, x), 0.0)
         x.addcmul_(u, along[:, None], value=-1)
 
 
