@@ -114,6 +114,15 @@ def test_a_killed_process_resumes_to_the_same_numbers(unlabelled: str, tmp_path:
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_raw_pixels_are_another_run(say: Cli, tmp_path: Path) -> None:
+    assert say(*TINY, "--epochs", "1", "--raw-pixels").code == 0
+    made = record(tmp_path)
+    assert made["recipe"]["standardise"] is False and made["channels"] is None
+    standard = json.loads(say(*TINY, "--epochs", "1", "--json").out)
+    assert standard["recipe"]["standardise"] is True and standard["channels"]["deviation"][0] > 0
+    assert standard["rows"] != made["rows"] and standard["probes"]["pixels"] == made["probes"]["pixels"]
+
+
 def test_two_processes_by_torchrun_write_one_record(unlabelled: str, tmp_path: Path) -> None:
     """Vicreg without batch norm (on CPU each process has its own) and without random views: the same run as alone."""
     words = ("vicreg", *TINY[1:], "--data", unlabelled, "--epochs", "2", "--augment", "none", "--set", "norm=false")
@@ -126,6 +135,8 @@ def test_two_processes_by_torchrun_write_one_record(unlabelled: str, tmp_path: P
     ours, theirs = trace(tmp_path / "one"), trace(tmp_path / "two")
     np.testing.assert_allclose(theirs["loss"], ours["loss"], rtol=1e-4)  # float32 sums in another order, 4 steps
     np.testing.assert_allclose(theirs["spectrum"], ours["spectrum"], rtol=1e-3)  # the same, after AdamW's division
+    moments = [record(tmp_path / name)["channels"] for name in ("one", "two")]
+    assert moments[0] == moments[1]  # of all training images, on every process
 
 
 @pytest.mark.parametrize(
