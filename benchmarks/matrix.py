@@ -25,7 +25,7 @@ from tqdm import tqdm
 from benchmarks.matrix_peers import EXPLICIT, PEERS, Array, Peer, Problem, scipy_ivp, shared
 from dynamics import invariance
 from dynamics.linear_flow import LinearFlow
-from dynamics.matrix_flow import MatrixFlow, predictor_flow
+from dynamics.matrix_flow import MatrixFlow, Stepping, predictor_flow
 from dynamics.solver import integrate
 
 TOLERANCES = 10.0 ** -np.arange(2.0, 12.25, 0.25)
@@ -69,7 +69,7 @@ def times(case: str) -> Array:
 
 
 def own(q: Problem, t: Array, tol: float, method: str = "auto") -> MatrixFlow:
-    return predictor_flow(q.W0, q.P0, q.A, q.C, t, eta=q.eta, rtol=tol, atol=tol / 100, method=method)
+    return predictor_flow(q.W0, q.P0, q.A, q.C, t, eta=q.eta, stepping=Stepping(tol, tol / 100, method))
 
 
 def project(q: Problem, t: Array, tol: float) -> Array:

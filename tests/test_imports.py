@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("dynamics", "derivations", "full_models", "figures", "noncollapse")
 VOCABULARY = {"setting", "run", "views", "images", "start", "observe", "convention"}
 ALLOWED = {  # third-party packages and other rooms; dynamics' modules are listed where only its vocabulary may be used
-    "dynamics": ({"numpy", "scipy", "sklearn", "numba"}, {}),
+    "dynamics": ({"numpy", "scipy", "sklearn", "numba", "llvmlite"}, {}),
     "derivations": ({"sympy", "numpy"}, {"dynamics": VOCABULARY - {"images"}}),
     "full_models": (
-        {"torch", "numpy", "numba", "sklearn", "kornia", "PIL", "tqdm"},
+        {"torch", "numpy", "numba", "llvmlite", "sklearn", "kornia", "PIL", "tqdm"},  # llvmlite: numba's own
         {"dynamics": VOCABULARY | {"points"}},
     ),
     "figures": (

@@ -1,0 +1,211 @@
+"""The stepper of one matrix flow, compiled: DOP853 while the flow is mild, RKL2 while it is stiff, by measurement.
+
+AUTO measures the spectral radius rho of the Jacobian every few steps: where h rho shows that stability and not error
+holds DOP853's step, RKL2 gets a trial, and stays while its evaluations per unit of time are the fewer. An array of
+numbers, one a member, is its clockwork: the statistics that are handed out come first, what the stepper remembers after.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynamics.matrix_clock import (
+    AGE,
+    BLEW_UP,
+    CLOCKWORK,
+    DONE,
+    ERROR,
+    EVALUATIONS,
+    H_OLD,
+    LOOK,
+    PATIENCE,
+    RADIUS,
+    REJECTED,
+    RHO,
+    RUN,
+    SINCE,
+    SIZE,
+    SPENT,
+    STABLE,
+    STABLE_STEPS,
+    STATUS,
+    STEPS,
+    SWITCH,
+    TOO_MANY,
+    TOO_SMALL,
+    WHEN,
+    H,
+)
+from dynamics.matrix_explicit import (
+    EXTRA,
+    REAL_INTERVAL,
+    STAGES,
+    copy,
+    explicit_error,
+    explicit_growth,
+    explicit_step,
+    first_guess,
+    first_step,
+    norm,
+)
+from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, compiled, velocity
+from dynamics.matrix_output import TINY, events, write
+from dynamics.matrix_stabilised import (
+    EPS,
+    spectral_radius,
+    stabilised_error,
+    stabilised_growth,
+    stabilised_step,
+    stages_for,
+)
+
+AUTO, EXPLICIT, STABILISED = 0, 1, 2  # how to step
+
+SAFETY = 1.1  # on the measured radius, which approaches the true one from below
+RENEW = 25  # accepted RKL2 steps for which a measured radius serves
+FIRST_LOOK, LOOK_EVERY = 20, 20  # accepted steps before AUTO measures the radius, and between
+TRIAL = 8  # accepted RKL2 steps after which their cost is compared
+
+
+@compiled
+def advance(p, tableau, y, t, out, levels, found, K, work, rtol, atol, method, limit, most, s):
+    """One member from t[0] over all of t: out[i] <- y(t[i]); y is overwritten, the clockwork s filled.
+
+    found[e] <- the first time at which log(‖W‖ / ‖W(t[0])‖) passes levels[e], NaN: never. K (16, n) stages; work (4, n):
+    the step's end, the stage before it or a buffer, the field there, and the power iteration's direction.
+    """
+    _start(p, y, t, out, K, work, rtol, atol, method, s)
+    i_out, size0 = 1, s[SIZE]
+    while i_out < len(t) and s[STATUS] == DONE:
+        h = min(s[H], t[-1] - s[WHEN])
+        if s[STABLE] and s[AGE] >= RENEW:
+            _measure(p, y, K, work, s)
+        error, h, count = _try_step(p, tableau, s[STABLE], y, h, K, work, rtol, atol, s[RHO])
+        s[EVALUATIONS] += count
+        s[SPENT] += count
+        if not error <= 1.0:
+            _reject(y, out[0], error, h, s)
+        elif not sound(work[0], limit):
+            s[STATUS] = BLEW_UP
+        else:
+            ahead = t[-1] if h >= t[-1] - s[WHEN] else s[WHEN] + h
+            looked = False
+            if len(levels):
+                looked = events(p, tableau, y, h, ahead, K, work, levels, found, size0, s)
+            i_out += write(p, tableau, y, h, ahead, K, work, t[i_out:], out[i_out:], looked, s)
+            _accept(y, K, work, error, h, ahead, s)
+            if method == AUTO:
+                _reconsider(p, y, K, work, s)
+        if s[EVALUATIONS] > most and i_out < len(t) and s[STATUS] == DONE:
+            s[STATUS] = TOO_MANY
+
+
+@compiled
+def _start(p, y, t, out, K, work, rtol, atol, method, s):
+    work[3, :] = 0.0
+    s[:] = 0.0
+    copy(y, out[0])
+    velocity(p, y, K[0])
+    h0, d1 = first_guess(y, K[0], rtol, atol)
+    for i in range(len(y)):
+        work[0, i] = y[i] + h0 * K[0, i]
+    velocity(p, work[0], work[2])
+    stable = method == STABILISED
+    s[H] = first_step(y, K[0], work[2], h0, d1, rtol, atol, 3.0 if stable else 8.0)
+    s[EVALUATIONS], s[WHEN], s[SINCE], s[STABLE] = 2, t[0], t[0], stable
+    s[SWITCH] = t[0] if stable else np.inf
+    s[AGE], s[LOOK], s[PATIENCE], s[ERROR] = RENEW, FIRST_LOOK, LOOK_EVERY, 1.0
+    s[SIZE] = np.log(max(norm(y[: p[1] * p[2]]), TINY))
+
+
+@compiled
+def _measure(p, y, K, work, s):
+    s[RHO], count = spectral_radius(p, y, K[0], work[3], work[1], work[2])
+    s[EVALUATIONS] += count
+    s[AGE], s[RADIUS] = 0.0, max(s[RADIUS], s[RHO])
+
+
+@compiled
+def _try_step(p, tableau, stable, y, h, K, work, rtol, atol, rho):
+    """(error over tolerance, h tried, evaluations): y_new = work[0] and its rate K[12], by either method."""
+    if not stable:
+        explicit_step(p, tableau, y, h, K, work[0])
+        return explicit_error(tableau, y, work[0], h, K, rtol, atol), h, STAGES
+    s, most = stages_for(h, SAFETY * rho), max(3, int(np.sqrt(rtol / (10 * EPS))))
+    if s > most:  # rounding grows as s² inside a step, and would exceed rtol
+        s, h = most, (most * most + most - 2) / (2 * SAFETY * rho)
+    stabilised_step(p, y, h, s, K[0], work[0], work[1], work[2])
+    velocity(p, work[0], K[STAGES])
+    return stabilised_error(y, work[0], h, K[0], K[STAGES], rtol, atol), h, s
+
+
+@compiled
+def sound(y, limit):
+    """Finite and below the limit; a sum of squares would overflow before it told."""
+    for i in range(len(y)):  # noqa: SIM110  compiled code has no generators
+        if not abs(y[i]) <= limit:
+            return False
+    return True
+
+
+@compiled
+def _reject(y, y0, error, h, s):
+    if s[STABLE]:
+        s[AGE] = RENEW if s[AGE] > 0 else 0  # perhaps the radius grew
+        s[H] = h * (max(0.1, 0.8 * error ** (-1 / 3)) if error < np.inf else 0.1)
+    else:
+        s[H] = h * explicit_growth(error)
+    s[REJECTED] = 1.0
+    if s[H] < 10 * EPS * max(abs(s[WHEN]), EPS):  # a pole stops the clock before the limit
+        s[STATUS] = TOO_SMALL if sound(y, 100 * (1 + norm(y0))) else BLEW_UP
+
+
+@compiled
+def _accept(y, K, work, error, h, ahead, s):
+    copy(work[0], y)
+    copy(K[STAGES], K[0])
+    factor = stabilised_growth(error, s[ERROR], h, s[H_OLD]) if s[STABLE] else explicit_growth(error)
+    s[H] = h * (min(1.0, factor) if s[REJECTED] else factor)
+    s[WHEN], s[ERROR], s[H_OLD], s[REJECTED] = ahead, error, h, 0.0
+    s[STEPS] += 1
+    s[STABLE_STEPS] += s[STABLE]
+    s[RUN] += 1
+    s[AGE] += 1
+
+
+@compiled
+def _reconsider(p, y, K, work, s):
+    """AUTO, after an accepted step: over to RKL2, or back to DOP853, or neither."""
+    if not s[STABLE] and s[RUN] >= s[LOOK]:
+        _measure(p, y, K, work, s)
+        s[LOOK] = s[RUN] + LOOK_EVERY
+        if s[H_OLD] * s[RHO] > 0.5 * REAL_INTERVAL:
+            s[STABLE], s[RUN], s[SPENT], s[SINCE], s[H_OLD] = 1.0, 0.0, 0.0, s[WHEN], 0.0
+            s[SWITCH] = min(s[SWITCH], s[WHEN])
+    elif s[STABLE] and s[RUN] % TRIAL == 0:
+        if s[SPENT] > STAGES * s[RHO] / REAL_INTERVAL * (s[WHEN] - s[SINCE]):  # explicit steps would have cost less
+            s[STABLE], s[RUN], s[LOOK], s[H] = 0.0, 0.0, s[PATIENCE], 0.9 * REAL_INTERVAL / s[RHO]
+            s[PATIENCE] *= 2
+        s[SPENT], s[SINCE] = 0.0, s[WHEN]
+
+
+@compiled
+def advance_all(
+    tableau, kind, k, d, ema, symmetric, a, c, C, rates, X, X_plus, todo, y, t, out, levels, found,
+    rtol, atol, method, limit, most, stats,
+):  # fmt: skip
+    """The members in todo by `advance`, one workspace for all. a, c, C, rates (B, ...); y (B, n); out (B, T, n);
+    found (B, E); stats (B, 7)."""
+    n, N = y.shape[1], len(X)
+    Q = np.zeros((d, C.shape[2] + k))
+    G = np.empty((d, k))
+    rows = 3 * N if kind == INFO_NCE_SAMPLES else (C.shape[2] + k if kind == INFO_NCE else 0)
+    stack, scores = np.empty((rows, k)), np.empty((N, N))
+    K, work, s = np.empty((STAGES + 1 + EXTRA, n)), np.empty((4, n)), np.empty(CLOCKWORK)
+    for b in todo:
+        for i in range(d):
+            for j in range(C.shape[2]):
+                Q[i, j] = C[b, i, j]
+        p = (kind, k, d, ema, symmetric, a[b], c[b], rates[b], X, X_plus, Q, G, stack, scores)
+        advance(p, tableau, y[b], t, out[b], levels, found[b], K, work, rtol, atol, method, limit, most, s)
+        copy(s[: WHEN + 1], stats[b])

@@ -1,0 +1,122 @@
+"""The velocities of the matrix flows of one member, compiled: predictor with stop-gradient, and InfoNCE.
+
+A state is y (n,) = the *transposes* [Wᵀ | Vᵀ | Pᵀ] end to end ([Wᵀ | Pᵀ] where V = W), in a basis of the inputs in
+which A = diag(a). Then [Vᵀ; Pᵀ] is one contiguous (d+k, k) matrix, and of the eight products of the flow as printed
+four remain, in three calls, every result in place:
+
+    Gᵀ = [C | -a∘Wᵀ] [Vᵀ; Pᵀ]    dWᵀ = Gᵀ P - eta Wᵀ    dPᵀ = alpha_p W Gᵀ - eta_p Pᵀ    dVᵀ = beta (Wᵀ - Vᵀ)
+
+and three where C = diag(c) too. `dynamics.matrix_flow` says what each flow means.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+PREDICTOR, INFO_NCE, INFO_NCE_SAMPLES = 0, 1, 2  # whose velocity
+
+FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered and fused; NaN and infinity keep their meaning
+compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+
+
+@compiled
+def velocity(p, y, dy):
+    """dy <- the field at y. p = (kind, k, d, ema, symmetric, a, c, rates, X, X⁺, Q, Gᵀ, stack, scores): what `workspace`
+    makes. Q[:, :d] holds C, or Q is (d, k) where C is diagonal."""
+    if p[0] == PREDICTOR:
+        _predictor(p, y, dy)
+    elif p[0] == INFO_NCE:
+        _info_nce(p, y, dy)
+    else:
+        _info_nce_samples(p, y, dy)
+
+
+@compiled
+def _predictor(p, y, dy):
+    _, k, d, ema, symmetric, a, c, rates, _, _, Q, G, _, _ = p
+    alpha_p, eta, eta_p, beta = rates[0], rates[1], rates[2], rates[3]
+    kd, v = k * d, (k * d if ema else 0)  # where Vᵀ begins
+    W, V, P = y[:kd].reshape(d, k), y[v : v + kd].reshape(d, k), y[v + kd :].reshape(k, k)
+    dW, dP = dy[:kd].reshape(d, k), dy[v + kd :].reshape(k, k)
+    left = Q.shape[1] - k  # d where C fills the left of Q, 0 where A and C commute
+    for i in range(d):
+        for j in range(k):
+            Q[i, left + j] = -a[i] * W[i, j]
+    if left:
+        np.dot(Q, y[v:].reshape(d + k, k), G)
+    else:
+        np.dot(Q, P, G)
+        for i in range(d):
+            for j in range(k):
+                G[i, j] += c[i] * V[i, j]
+    np.dot(G, P.T, dW)
+    np.dot(W.T, G, dP)
+    if eta != 0.0:
+        for i in range(kd):
+            dy[i] -= eta * y[i]
+    for i in range(v + kd, len(y)):
+        dy[i] = alpha_p * dy[i] - eta_p * y[i]
+    if symmetric:
+        for i in range(k):
+            for j in range(i):
+                dP[i, j] = dP[j, i] = (dP[i, j] + dP[j, i]) / 2
+    if ema:
+        for i in range(kd):
+            dy[kd + i] = beta * (y[i] - y[kd + i])
+
+
+@compiled
+def _info_nce(p, y, dy):
+    """dWᵀ = (2/tau) [C | -A Wᵀ/tau] [Wᵀ; W A Wᵀ]: minus the gradient for Gaussian views and infinitely many samples."""
+    _, k, d, _, _, a, c, rates, _, _, Q, G, stack, _ = p
+    tau = rates[0]
+    W, dW = y.reshape(d, k), dy.reshape(d, k)
+    left = Q.shape[1] - k
+    for i in range(d):
+        for j in range(k):
+            G[i, j] = a[i] * W[i, j]
+            Q[i, left + j] = -G[i, j] / tau
+    if left:
+        stack[:d] = W
+        np.dot(W.T, G, stack[d:])
+        np.dot(Q, stack, dW)
+    else:
+        np.dot(W.T, G, stack)
+        np.dot(Q, stack, dW)
+        for i in range(d):
+            for j in range(k):
+                dW[i, j] += c[i] * W[i, j]
+    for i in range(len(y)):
+        dy[i] *= 2 / tau
+
+
+@compiled
+def _info_nce_samples(p, y, dy):
+    """Minus the gradient of -(1/N) Σ_i log softmax_i(Z Z⁺ᵀ / tau)_i with Z = X Wᵀ: -[Xᵀ E Z⁺ + X⁺ᵀ Eᵀ Z], E = (softmax - I)/(N tau)."""
+    _, k, d, _, _, _, _, rates, X, X_plus, _, G, stack, scores = p
+    N, tau = len(X), rates[0]
+    W, dW = y.reshape(d, k), dy.reshape(d, k)
+    Z, Z_plus, T = stack[:N], stack[N : 2 * N], stack[2 * N :]
+    np.dot(X, W, Z)
+    np.dot(X_plus, W, Z_plus)
+    np.dot(Z, Z_plus.T, scores)
+    for i in range(N):
+        top, total = scores[i, 0], 0.0
+        for j in range(1, N):
+            top = max(top, scores[i, j])
+        for j in range(N):
+            scores[i, j] = np.exp((scores[i, j] - top) / tau)
+            total += scores[i, j]
+        for j in range(N):
+            scores[i, j] /= -total * N * tau
+        scores[i, i] += 1 / (N * tau)
+    np.dot(scores, Z_plus, T)
+    np.dot(X.T, T, dW)
+    np.dot(scores.T, Z, T)
+    np.dot(X_plus.T, T, G)
+    for i in range(d):
+        for j in range(k):
+            dW[i, j] += G[i, j]

@@ -1,0 +1,149 @@
+"""One step of DOP853 for the predictor flows of all lanes together, and what one lane takes from it. Compiled.
+
+Entry e of lane l is X[e LANES + l]. The step's size goes into the stages, K = h f, so that every combination has the
+same coefficients in all lanes and runs over flat memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynamics.lane_products import LANES, product
+from dynamics.matrix_explicit import EXTRA, STAGES, combine, output_weights
+from dynamics.matrix_field import compiled
+
+
+@compiled
+def field(p, y, dy):
+    """dy <- h times the predictor flow of every lane at y; p = (k, d, ema, Q, G, a, c, gain, decay), see `workspace`."""
+    k, d, ema, Q, G, a, c, gain, decay = p
+    kd, n = k * d, len(y) // LANES
+    v = kd if ema else 0  # where Vᵀ begins
+    width = len(Q) // (d * LANES)  # d + k, or k where A and C commute
+    left, row = width - k, k * LANES
+    for i in range(d):
+        aW, x, weight = Q[(i * width + left) * LANES : (i + 1) * width * LANES], y[i * row :], a[i * row :]
+        for j in range(row):
+            aW[j] = -weight[j] * x[j]
+    product(G, 0, Q, 0, width, 1, y, v if left else v + kd, k, 1, d, k, width)
+    if not left:
+        V = y[v * LANES :]
+        for i in range(kd * LANES):
+            G[i] += c[i] * V[i]
+    product(dy, 0, G, 0, k, 1, y, v + kd, 1, k, d, k, k)
+    product(dy, v + kd, y, 0, 1, k, G, 0, k, 1, k, k, d)
+    if ema:
+        dV = dy[kd * LANES :]
+        for i in range(kd * LANES):
+            dV[i] = y[i]
+    for i in range(n * LANES):
+        dy[i] = gain[i] * dy[i] - decay[i] * y[i]
+
+
+@compiled
+def workspace(k, d, ema, left, n):
+    """p of `field`: Q = [C | -a∘Wᵀ], of which C is the member's, and a, c, gain, decay repeated entry by entry."""
+    kd = k * d * LANES
+    return (k, d, ema, np.zeros(d * (left + k) * LANES), np.zeros(kd), np.zeros(kd), np.zeros(kd),
+            np.zeros(n * LANES), np.zeros(n * LANES))  # fmt: skip
+
+
+@compiled
+def spread(row, wide, l):
+    for i in range(len(row)):
+        wide[i * LANES + l] = row[i]
+
+
+@compiled
+def gather(wide, row, l):
+    for i in range(len(row)):
+        row[i] = wide[i * LANES + l]
+
+
+@compiled
+def set_step(p, rates, h, l):
+    """gain and decay of lane l for a step of size h: dW, dP and dV scaled and damped."""
+    k, d, ema, _, _, _, _, gain, decay = p
+    kd, n = k * d, len(gain) // LANES
+    for i in range(n):
+        place = i * LANES + l
+        if i < kd:
+            gain[place], decay[place] = h, h * rates[1]
+        elif ema and i < 2 * kd:
+            gain[place] = decay[place] = h * rates[3]
+        else:
+            gain[place], decay[place] = h * rates[0], h * rates[2]
+
+
+@compiled
+def step(p, tableau, Y, new, last, K):
+    """One step of all lanes: new = y(t + h), K[12] = h f(new); last: the argument of the stage before."""
+    for s in range(1, STAGES + 1):
+        target = new if s == STAGES else last
+        combine(target, Y, 1.0, tableau[0][s, :s], K)
+        field(p, target, K[s])
+
+
+@compiled
+def errors_of(tableau, Y, new, K, share, part, rtol, atol, errors):
+    """errors[l] <- DOP853's error over the tolerance, as `explicit_error`: its estimators of order 5 and 3, blended."""
+    n = len(Y) // LANES
+    for i in range(len(Y)):
+        share[i] = 1 / (atol + rtol * max(abs(Y[i]), abs(new[i])))
+    for which in range(2):
+        part[:] = 0.0
+        combine(part, part, 1.0, (tableau[3] if which else tableau[2])[:STAGES], K)
+        for i in range(len(Y)):
+            part[i] *= share[i]
+        product(errors, which, part, 0, 0, 1, part, 0, 1, 0, 1, 1, n)
+    for l in range(LANES):
+        e5, e3 = errors[l], errors[LANES + l]
+        errors[l] = e5 / np.sqrt((e5 + 0.01 * e3) * n) if e5 > 0.0 else e5 + e3
+
+
+@compiled
+def edges_of(K, new, last, part, gap, edges):
+    """edges[l] <- (h rho)² by the last two stages, |h f(new) - h f(last)|² / |new - last|² (Hairer & Wanner's test)."""
+    n = len(new) // LANES
+    for i in range(len(new)):
+        part[i], gap[i] = K[STAGES, i] - K[STAGES - 1, i], new[i] - last[i]
+    product(edges, 0, part, 0, 0, 1, part, 0, 1, 0, 1, 1, n)
+    product(edges, 1, gap, 0, 0, 1, gap, 0, 1, 0, 1, 1, n)
+    for l in range(LANES):
+        edges[l] /= edges[LANES + l]
+
+
+@compiled
+def extra(p, tableau, Y, buffer, K):
+    for s in range(EXTRA):
+        combine(buffer, Y, 1.0, tableau[1][s, : STAGES + 1 + s], K)
+        field(p, buffer, K[STAGES + 1 + s])
+
+
+@compiled
+def output(tableau, Y, new, K, l, x, weights, out):
+    """out <- y of lane l at the share x of its step, as `explicit_output`."""
+    share = output_weights(tableau, x, weights)
+    for i in range(len(out)):
+        place = i * LANES + l
+        out[i] = Y[place] + share * (new[place] - Y[place])
+        for j in range(len(weights)):
+            out[i] += weights[j] * K[j, place]
+
+
+@compiled
+def turn(Y, new, K, l, accepted, ratio):
+    """The lane's next step: from its end if it was accepted; K[0] scaled to the new step, `ratio` times the last."""
+    first = K[STAGES] if accepted else K[0]
+    for place in range(l, len(Y), LANES):
+        if accepted:
+            Y[place] = new[place]
+        K[0, place] = ratio * first[place]
+
+
+@compiled
+def is_sound(new, l, limit):
+    for place in range(l, len(new), LANES):  # noqa: SIM110  compiled code has no generators
+        if not abs(new[place]) <= limit:
+            return False
+    return True

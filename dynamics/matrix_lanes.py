@@ -1,0 +1,149 @@
+"""Many small predictor flows at once by DOP853: members in lanes side by side, each with its own step, error and clock.
+
+All lanes try a step together (`dynamics.matrix_lane_steps`); a lane whose member has reached the end takes the next.
+Lanes do only what goes well: a member that becomes stiff, grows without bound or finds no step is left as it was, for
+`dynamics.matrix_driver.advance`, which measures, changes the method or says what is wrong.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynamics.lane_products import LANES
+from dynamics.matrix_clock import DONE, EVALUATIONS, STATUS, STEPS, SWITCH, WHEN
+from dynamics.matrix_explicit import EXTRA, REAL_INTERVAL, STAGES, copy, explicit_growth, first_guess, first_step
+from dynamics.matrix_field import compiled
+from dynamics.matrix_lane_steps import (
+    edges_of,
+    errors_of,
+    extra,
+    field,
+    gather,
+    is_sound,
+    output,
+    set_step,
+    spread,
+    step,
+    turn,
+    workspace,
+)
+from dynamics.matrix_stabilised import EPS
+
+LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
+PAD = 8  # doubles between the stages: rows 4096 bytes apart, as at d = 8, would share the sets of the first cache
+STIFF_COUNT = 12.0  # accepted steps, net, beyond the edge of stability before a member counts as stiff
+NOW, H, REJECTED, EDGE, EVALUATED, ACCEPTED = range(6)  # rows of the clocks, one column a lane
+
+
+@compiled
+def _enter(p, l, y0, a, c, C, rates, t, Y, K, wide, clock, rtol, atol):
+    """Put one member into lane l: its moments, state, first step and K[0]. 2 evaluations."""
+    k, d, _, Q, _, a_wide, c_wide, _, _ = p
+    n, width = len(y0), len(Q) // (d * LANES)
+    for i in range(d):
+        for j in range(k):
+            a_wide[(i * k + j) * LANES + l], c_wide[(i * k + j) * LANES + l] = a[i], c[i]
+        for j in range(C.shape[1]):
+            Q[(i * width + j) * LANES + l] = C[i, j]
+    f0, f, trial = np.empty(n), np.empty(n), np.empty(n)
+    spread(y0, Y, l)
+    set_step(p, rates, 1.0, l)
+    field(p, Y, wide)
+    gather(wide, f0, l)
+    h0, d1 = first_guess(y0, f0, rtol, atol)
+    for i in range(n):
+        trial[i] = y0[i] + h0 * f0[i]
+    spread(trial, Y, l)
+    field(p, Y, wide)
+    gather(wide, f, l)
+    spread(y0, Y, l)
+    h = min(first_step(y0, f0, f, h0, d1, rtol, atol, 8.0), t[-1] - t[0])
+    set_step(p, rates, h, l)
+    for i in range(n):
+        K[0, i * LANES + l] = h * f0[i]
+    clock[:, l] = 0.0
+    clock[NOW, l], clock[H, l], clock[EVALUATED, l] = t[0], h, 2.0
+
+
+@compiled
+def _leave(stats, clock, l, ended):
+    stats[:] = 0.0
+    stats[STATUS], stats[EVALUATIONS], stats[STEPS] = DONE if ended else LEFT, clock[EVALUATED, l], clock[ACCEPTED, l]
+    stats[SWITCH], stats[WHEN] = np.inf, clock[NOW, l]
+
+
+@compiled
+def _judge(clock, l, error, edge, end, leave_stiff):
+    """(accepted, next step, step made): what the error says of lane l's try; a next step of 0 gives the member up."""
+    accepted, tried, factor = error <= 1.0, clock[H, l], explicit_growth(error)
+    if accepted:
+        factor = min(1.0, factor) if clock[REJECTED, l] else factor
+        clock[NOW, l] = end if tried >= end - clock[NOW, l] else clock[NOW, l] + tried
+        clock[ACCEPTED, l] += 1
+        clock[EDGE, l] = clock[EDGE, l] + 1 if edge > REAL_INTERVAL**2 else max(0.0, clock[EDGE, l] - 1)
+    clock[REJECTED, l] = not accepted
+    h = tried * factor
+    hopeless = h < 10 * EPS * max(abs(clock[NOW, l]), EPS) or (leave_stiff and clock[EDGE, l] >= STIFF_COUNT)
+    return accepted, 0.0 if hopeless else min(h, end - clock[NOW, l]), tried
+
+
+@compiled
+def _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, wide, clock, member, i_out, rtol, atol):
+    """Lane l gets the next member that waits, or is left idle: nothing moves in it. Returns who waits next."""
+    member[l], i_out[l] = -1, 1
+    if waiting < len(y):
+        member[l], b = waiting, waiting
+        copy(y[b], out[b, 0])
+        _enter(p, l, y[b], a[b], c[b], C[b], rates[b], t, Y, K, wide, clock, rtol, atol)
+        return waiting + 1
+    set_step(p, rates[0], 0.0, l)
+    for place in range(l, len(Y), LANES):
+        Y[place] = K[0, place] = 0.0
+    return waiting
+
+
+@compiled
+def advance_lanes(tableau, k, d, ema, a, c, C, rates, y, t, out, rtol, atol, leave_stiff, limit, most, stats):
+    """Every member over all of t, as far as DOP853 goes: out[b, i] <- y(t[i]), stats[b] filled, y left as it is.
+
+    stats[b, STATUS] is DONE, or LEFT: then out[b] is to be made anew by `advance`. Arguments as there, t of two or more.
+    """
+    n, rows = y.shape[1], STAGES + 1 + EXTRA
+    p, K = workspace(k, d, ema, C.shape[2], n), np.zeros((rows, n * LANES + PAD))
+    Y, new, last, share = np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES)
+    clock, errors, edges, weights = np.zeros((6, LANES)), np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(rows)
+    member, i_out, waiting = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), 0
+    for l in range(LANES):
+        waiting = _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, share, clock, member, i_out, rtol, atol)
+    while member.max() >= 0:
+        step(p, tableau, Y, new, last, K)
+        edges_of(K, new, last, K[STAGES + 1], K[STAGES + 2], edges)
+        errors_of(tableau, Y, new, K, share, last, rtol, atol, errors)
+        dense = False  # whether this step's extra stages are there
+        for l in range(LANES):
+            b, before = member[l], clock[NOW, l]
+            if b < 0:
+                continue
+            clock[EVALUATED, l] += STAGES
+            accepted, h, made = _judge(clock, l, errors[l], edges[l], t[-1], leave_stiff)
+            inside = False  # whether this lane has an output within its step
+            while accepted and i_out[l] < len(t) and t[i_out[l]] <= clock[NOW, l]:
+                if t[i_out[l]] == clock[NOW, l]:
+                    gather(new, out[b, i_out[l]], l)
+                else:
+                    if not dense:
+                        extra(p, tableau, Y, last, K)
+                    dense = inside = True
+                    output(tableau, Y, new, K, l, (t[i_out[l]] - before) / made, weights, out[b, i_out[l]])
+                i_out[l] += 1
+            clock[EVALUATED, l] += EXTRA if inside else 0
+            ended = i_out[l] == len(t)
+            if accepted and not is_sound(new, l, limit):
+                h, ended = 0.0, False
+            if ended or h == 0.0 or clock[EVALUATED, l] > most:
+                _leave(stats[b], clock, l, ended)
+                waiting = _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, share, clock, member, i_out, rtol, atol)
+            else:
+                turn(Y, new, K, l, accepted, h / made)
+                set_step(p, rates[b], h, l)
+                clock[H, l] = h

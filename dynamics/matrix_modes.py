@@ -1,0 +1,80 @@
+"""An aligned start of the predictor flow, taken apart: W0 = Q diag(w) Uᵀ, P0 = Q diag(p) Qᵀ, V0 = Q diag(v) Uᵀ.
+
+With A and C diagonal in U the shape is kept for all time, and every mode is a flow of its own (`dynamics.modes`), k = d = 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dynamics.matrix_field import PREDICTOR
+from dynamics.matrix_problem import SAME, Facts, Moments, Problem, Stepping, diagonal
+from dynamics.run import Array
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Q (k, r) and U (d, r) with orthonormal columns; a, c (k,), w, v (k,) and p (k,) of the modes; modes beyond r = min(k, d)
+    have w = v = 0: only P is there, in the columns `Q_all` (k, k)."""
+
+    Q_all: Array
+    U: Array
+    w: Array
+    p: Array
+    v: Array | None
+    a: Array
+    c: Array
+
+    def solve(self, rates: Array, t: Array, how: Stepping) -> tuple[dict[str, Array], Facts]:
+        """({name: (T, k)} of w, p and, for an EMA target, v; facts, one a mode), every mode to its own tolerance."""
+        k = len(self.p)
+        state = {"W": self.w, "V": self.v, "P": self.p}
+        state = {name: x for name, x in state.items() if x is not None}
+        m = Moments(np.ones((k, 1, 1)), self.a[:, None], self.c[:, None], np.zeros((k, 1, 0)))
+        y0 = np.stack([*state.values()], 1)
+        y, facts = Problem(PREDICTOR, 1, 1, m, np.repeat(rates, k, 0), y0, ema=self.v is not None).solve(t, how)
+        return {name: y[:, :, i].T for i, name in enumerate(state)}, replace(facts, form="modes", products=0)
+
+    def encoder(self, w: Array) -> Array:
+        """Q diag(w) Uᵀ (T, k, d) of w (T, k)."""
+        r = self.U.shape[1]
+        return (self.Q_all[:, :r] * w[:, None, :r]) @ self.U.T
+
+    def predictor(self, p: Array) -> Array:
+        """Q diag(p) Qᵀ (T, k, k) of p (T, k)."""
+        return (self.Q_all * p[:, None, :]) @ self.Q_all.T
+
+
+def aligned(m: Moments, W0: Array, P0: Array, V0: Array | None) -> Modes | None:
+    """The modes of an aligned start of one member, or None: U is found from the moments, Q from the columns of W0 U."""
+    if len(W0) > 1 or m.C.size:
+        return None
+    k, d = W0.shape[1:]
+    X = W0[0] @ m.basis[0]
+    sizes = np.linalg.norm(X, axis=0)
+    order = np.argsort(-sizes, kind="stable")
+    r = int((sizes > SAME * sizes.max()).sum()) if sizes.max() > 0 else 0
+    X = X[:, order]
+    if r > min(k, d) or not diagonal(X.T @ X):
+        return None
+    Q = _completed(X[:, :r] / sizes[order[:r]])
+    rest = Q[:, r:].T @ P0[0] @ Q[:, r:]  # where W0 is 0 any basis will do that makes P0 diagonal
+    Q[:, r:] = Q[:, r:] @ np.linalg.eigh((rest + rest.T) / 2)[1]
+    basis = m.basis[0][:, order]
+    w, p = Q.T @ X, Q.T @ P0[0] @ Q
+    v = None if V0 is None else Q.T @ V0[0] @ basis
+    if not all(diagonal(M) for M in (w, p, v) if M is not None):
+        return None
+    pad = lambda x: np.concatenate([x, np.zeros(max(0, k - len(x)))])[:k]  # noqa: E731  modes beyond d have w = v = 0
+    return Modes(
+        Q, basis[:, : min(k, d)], pad(np.diagonal(w)), np.diagonal(p).copy(), None if v is None else pad(np.diagonal(v)),
+        pad(m.a[0, order]), pad(m.c[0, order]),
+    )  # fmt: skip
+
+
+def _completed(Q: Array) -> Array:
+    """Orthonormal columns (k, r) and k - r more."""
+    k, r = Q.shape
+    return Q if r == k else np.hstack([Q, np.linalg.qr(np.hstack([Q, np.eye(k)]))[0][:, r:k]])

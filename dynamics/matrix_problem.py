@@ -1,0 +1,199 @@
+"""A matrix flow as the compiled steppers take it: moments in their own basis, rates, starts; and its integration.
+
+`dynamics.matrix_flow` makes such problems from W0, P0, A and C, and gives the answer back its shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dynamics import matrix_clock as clock
+from dynamics import matrix_driver as driver
+from dynamics.matrix_explicit import TABLEAU
+from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR
+from dynamics.matrix_lanes import LEFT, advance_lanes
+from dynamics.run import Array
+from dynamics.solver import ATOL, BLOW_UP, RTOL, SolverError
+
+METHODS = {"auto": driver.AUTO, "DOP853": driver.EXPLICIT, "RKL2": driver.STABILISED}
+MAX_EVALUATIONS = 2_000_000  # hours at d = 512: whoever gets here has asked for more than the flow can give
+SAME = 1e-12  # matrices that differ by less, relative to their size, are taken as equal: 1e-2 of the default rtol
+LANE_STATES = (
+    2 * 24**2
+)  # entries of a state up to which lanes beat BLAS: 1.2x at d = 24, where four members leave the cache
+
+
+class FlowError(ValueError):
+    """Matrices, rates or times that do not fit together; the message says which and what to give instead."""
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """How to integrate: each member to rtol and atol (root mean square over its own entries), by a method.
+
+    method: "DOP853" (explicit, order 8), "RKL2" (stabilised explicit, order 2, for stiff spectra), or "auto": DOP853, with
+    the spectral radius of the Jacobian measured on the way, and RKL2 while stability holds DOP853's step and RKL2 is the
+    cheaper. Raises FlowError.
+    """
+
+    rtol: float = RTOL
+    atol: float = ATOL
+    method: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise FlowError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
+        if not (0 < self.rtol < 1 and 0 <= self.atol < np.inf):
+            raise FlowError(f"rtol = {self.rtol:g}, atol = {self.atol:g}: give 0 < rtol < 1 and atol >= 0")
+
+
+DEFAULT = Stepping()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """How a flow was made, per member (B,): evaluations of the field, accepted steps, those of them by RKL2, the largest
+    spectral radius of the Jacobian that was measured (0: never asked for), and the time of the first RKL2 step (inf: none).
+
+    form: "matrix" or "modes" (aligned start: every mode a scalar system of its own; then B counts modes), and the
+    products a field evaluation costs, each of 2 k d min(k, d)-like size. passages (B, E): see `Problem.solve`.
+    """
+
+    form: str
+    products: int
+    evaluations: Array
+    steps: Array
+    stabilised_steps: Array
+    spectral_radius: Array
+    switched_at: Array
+    passages: Array
+
+    @property
+    def method(self) -> str:
+        """ "DOP853", "RKL2", or "DOP853 then RKL2" where stability made some member change over."""
+        some, every = bool((self.stabilised_steps > 0).any()), bool((self.stabilised_steps == self.steps).all())
+        return "RKL2" if some and every else "DOP853 then RKL2" if some else "DOP853"
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A = U diag(a) Uᵀ and C in that basis U: its diagonal c (1 or B, d), and all of it, C (…, d, d), unless it is diagonal."""
+
+    basis: Array
+    a: Array
+    c: Array
+    C: Array
+
+    @staticmethod
+    def of(A: Array, C: Array, B: int, d: int) -> Moments:
+        A, C = (np.array(M, float, ndmin=3) for M in (A, C))
+        for name, M in (("A", A), ("C", C)):
+            if M.shape not in ((1, d, d), (B, d, d)) or not np.isfinite(M).all():
+                raise FlowError(f"{name} has shape {M.shape[1:]}: give a finite ({d}, {d}) matrix, or one a member")
+        scale = np.linalg.norm(A, axis=(1, 2), keepdims=True)
+        if (np.abs(A - A.mT) > SAME * scale).any():
+            raise FlowError("A = E[x xᵀ] must be symmetric: pass (A + Aᵀ)/2")
+        A, C = np.broadcast_arrays(A, C)
+        shared = np.linalg.eigh((C + C.mT) / 2 + A / np.sqrt(2))[1]  # diagonalises both where they commute
+        a, c = (shared.mT @ M @ shared for M in (A, C))
+        if diagonal(a) and diagonal(c):
+            return Moments(shared, _diag(a), _diag(c), np.zeros((len(A), d, 0)))
+        values, U = np.linalg.eigh(A)
+        C = U.mT @ C @ U
+        return Moments(U, values, _diag(C), np.ascontiguousarray(C))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """kind (whose velocity, `dynamics.matrix_field`), sizes k, d, whether the target is an EMA and the predictor kept
+    symmetric, moments, rates (B, 4), starts y0 (B, n), and the pairs X, X⁺ (N, d) of the flow on samples."""
+
+    kind: int
+    k: int
+    d: int
+    moments: Moments
+    rates: Array
+    y0: Array
+    ema: bool = False
+    symmetric: bool = False
+    samples: tuple[Array, Array] = field(default_factory=lambda: (np.zeros((0, 0)), np.zeros((0, 0))))
+
+    def solve(self, t: Array, how: Stepping, levels: tuple[float, ...] = ()) -> tuple[Array, Facts]:
+        """(y (B, T, n), facts) at the times t (T,), t[0] the start. facts.passages (B, E): the first times at which
+        ‖W‖ / ‖W(t[0])‖ passes each of the levels (E,), by a root of the dense output; NaN: never.
+
+        Small members go side by side through `matrix_lanes`; whatever those leave, and all else, one by one through
+        `matrix_driver`. Every way it can fail becomes a sentence: FlowError, SolverError.
+        """
+        t = np.asarray(t, float)
+        if t.ndim != 1 or not len(t) or not np.isfinite(t).all() or (np.diff(t) <= 0).any():
+            raise FlowError("t must be a rising row of finite times, t[0] the start")
+        if not np.isfinite(self.y0).all():
+            raise FlowError("the start has an entry that is not finite: check W0, P0 and V0")
+        B, n = self.y0.shape
+        out, stats, passages = np.empty((B, len(t), n)), np.empty((B, 7)), np.full((B, len(levels)), np.nan)
+        m, rtol, todo = self.moments, max(how.rtol, 1e-14), np.arange(B)
+        a, c, C = (np.ascontiguousarray(np.broadcast_to(M, (B, *M.shape[1:]))) for M in (m.a, m.c, m.C))
+        if self._fits_lanes(len(t), how, levels):
+            advance_lanes(
+                TABLEAU, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, rtol, how.atol,
+                how.method == "auto", BLOW_UP, MAX_EVALUATIONS, stats,
+            )  # fmt: skip
+            todo = np.flatnonzero(stats[:, clock.STATUS] == LEFT)
+        driver.advance_all(
+            TABLEAU, self.kind, self.k, self.d, self.ema, self.symmetric, a, c, C, self.rates, *self.samples, todo,
+            self.y0.copy(), t, out, np.log(np.array(levels, float)), passages, rtol, how.atol, METHODS[how.method],
+            BLOW_UP, MAX_EVALUATIONS, stats,
+        )  # fmt: skip
+        _raise_failures(stats, how.rtol)
+        products = {PREDICTOR: 4, INFO_NCE: 3, INFO_NCE_SAMPLES: 7}[self.kind] - (m.C.size == 0)
+        columns = stats.T.copy()
+        return out, Facts(
+            "matrix", products, columns[clock.EVALUATIONS], columns[clock.STEPS], columns[clock.STABLE_STEPS],
+            columns[clock.RADIUS], columns[clock.SWITCH], passages,
+        )  # fmt: skip
+
+    def _fits_lanes(self, times: int, how: Stepping, levels: tuple[float, ...]) -> bool:
+        B, n = self.y0.shape
+        plain = self.kind == PREDICTOR and not self.symmetric and how.method != "RKL2" and not levels
+        return plain and B > 1 and times > 1 and n <= LANE_STATES
+
+
+def _raise_failures(stats: Array, rtol: float) -> None:
+    bad = np.flatnonzero(stats[:, clock.STATUS] != clock.DONE)
+    if not len(bad):
+        return
+    i, when = int(bad[0]), stats[bad[0], clock.WHEN]
+    who = f"member {i} of {len(stats)}" if len(stats) > 1 else "the flow"
+    what = {
+        clock.BLEW_UP: f"blew up near t = {when:.4g} (a weight passed {BLOW_UP:g}): shorten t or start smaller",
+        clock.TOO_SMALL: f"could take no step at t = {when:.4g}: the field is not smooth there at rtol = {rtol:g}; loosen rtol",
+        clock.TOO_MANY: f"needed more than {MAX_EVALUATIONS} evaluations by t = {when:.4g}: loosen rtol or pass method='RKL2'",
+    }[int(stats[i, clock.STATUS])]
+    raise SolverError(f"{who} {what}")
+
+
+def rates(B: int, *values: Any) -> Array:
+    """(B, 4), padded with zeros."""
+    out = np.zeros((B, 4))
+    for i, value in enumerate(values):
+        value = np.asarray(value, float)
+        if value.shape not in ((), (B,)) or not np.isfinite(value).all() or (value < 0).any():
+            raise FlowError(f"a rate has shape {value.shape} or a value below 0: give a number >= 0, or {B} of them")
+        out[:, i] = value
+    return out
+
+
+def diagonal(M: Array) -> bool:
+    """Off-diagonal entries of M (..., n, m) are rounding against its largest."""
+    off = M.copy()
+    i = range(min(M.shape[-2:]))
+    off[..., i, i] = 0
+    return bool((np.abs(off) <= SAME * np.abs(M).max(initial=0.0)).all())
+
+
+def _diag(M: Array) -> Array:
+    return np.ascontiguousarray(np.diagonal(M, axis1=-2, axis2=-1))

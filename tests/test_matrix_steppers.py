@@ -1,0 +1,108 @@
+"""The steppers of matrix flows: orders, dense output, the measured radius, and when the method changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matrix_cases import TIMES, distance, plain, problem
+
+from dynamics import matrix_driver as driver
+from dynamics.matrix_explicit import TABLEAU, explicit_step
+from dynamics.matrix_field import PREDICTOR, velocity
+from dynamics.matrix_flow import Stepping, predictor_flow
+from dynamics.matrix_stabilised import spectral_radius, stabilised_step
+from dynamics.solver import SolverError
+
+
+def field_arguments(q: dict, eta: float = 0.1) -> tuple[tuple, np.ndarray]:
+    """(p, y) of velocity for a flow with V = W, in the basis of A."""
+    (k, d), (a, U) = q["W0"].shape, np.linalg.eigh(q["A"])
+    Q = np.zeros((d, d + k))
+    Q[:, :d] = U.T @ q["C"] @ U
+    none = np.zeros((0, d))
+    p = (PREDICTOR, k, d, False, False, a, np.zeros(d), np.array([1.0, eta, eta, 0.0]), none, none, Q,
+         np.zeros((d, k)), np.zeros((0, k)), np.zeros((0, 0)))  # fmt: skip
+    return p, np.concatenate([(q["W0"] @ U).T.ravel(), q["P0"].T.ravel()])
+
+
+def fixed_steps(p: tuple, y: np.ndarray, steps: int, method: int) -> np.ndarray:
+    y, K, work = y.copy(), np.zeros((16, len(y))), np.zeros((3, len(y)))
+    velocity(p, y, K[0])
+    for _ in range(steps):
+        if method == driver.EXPLICIT:
+            explicit_step(p, TABLEAU, y, 4.0 / steps, K, work[0])
+        else:
+            stabilised_step(p, y, 4.0 / steps, 7, K[0], work[0], work[1], work[2])
+            velocity(p, work[0], K[12])
+        y[:], K[0] = work[0], K[12]
+    return y
+
+
+@pytest.mark.parametrize(("method", "order", "steps"), [(driver.EXPLICIT, 8, 6), (driver.STABILISED, 2, 64)])
+def test_order_of_convergence(method: int, order: int, steps: int) -> None:
+    p, y = field_arguments(problem(1, 4, 4, commuting=False))
+    true = fixed_steps(p, y, 400, driver.EXPLICIT)
+    coarse, fine = (distance(fixed_steps(p, y, n, method), true) for n in (steps, 2 * steps))
+    assert abs(np.log2(coarse / fine) - order) < 0.1 * order  # the next order's term is a few percent at these steps
+
+
+@pytest.mark.parametrize("method", ["DOP853", "RKL2"])
+def test_output_between_steps_is_as_good_as_at_steps(method: str) -> None:
+    q, rtol = problem(2, 3, 4, commuting=False), 1e-6
+    dense = predictor_flow(**q, t=np.linspace(0, 4, 200), stepping=Stepping(rtol, method=method)).W
+    W, _ = plain(q, np.linspace(0, 4, 200))
+    assert distance(dense, W) < 1e3 * rtol  # interpolants of order 7 and 3 on steps chosen for orders 8 and 2
+
+
+def test_spectral_radius_is_that_of_the_jacobian() -> None:
+    p, y = field_arguments(problem(5, 5, 6, commuting=False))
+    n, f0, f = len(y), np.zeros_like(y), np.zeros_like(y)
+    J = np.empty((n, n))
+    for i in range(n):
+        for sign in (1, -1):
+            velocity(p, y + sign * 1e-5 * np.eye(n)[i], f)
+            J[:, i] = f if sign == 1 else (J[:, i] - f) / 2e-5
+    velocity(p, y, f0)
+    work = np.zeros((3, n))
+    rho, _ = spectral_radius(p, y, f0, work[0], work[1], work[2])
+    true = np.abs(np.linalg.eigvals(J)).max()
+    assert 1 / driver.SAFETY < rho / true < driver.SAFETY  # the safety that the stepper takes covers power iteration
+
+
+def stiff(d: int = 8) -> tuple[dict, np.ndarray]:
+    """Spectra from 1 to 1e-3: the fast modes hold the step, the slow ones the clock."""
+    rng = np.random.default_rng(0)
+    U = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    X = (U * np.logspace(0, -3, d)) @ U.T
+    q = problem(0, d, d, commuting=True) | {"A": 0.625 * (X + X.T), "C": X}
+    return q, np.array([0.0, 300.0, 3000.0])
+
+
+def test_stiffness_is_measured_and_the_stabilised_method_agrees() -> None:
+    q, t = stiff()
+    true = predictor_flow(**q, t=t, stepping=Stepping(method="DOP853"))
+    auto, explicit = (predictor_flow(**q, t=t, stepping=Stepping(1e-5, method=m)) for m in ("auto", "DOP853"))
+    assert auto.facts.method == "DOP853 then RKL2" and 0 < auto.facts.switched_at[0] < 300
+    assert auto.facts.evaluations[0] < explicit.facts.evaluations[0] / 3  # the reason to switch; 6 x was measured
+    assert distance(auto.W, true.W) < 1e-2  # 10³ rtol
+    assert predictor_flow(**problem(1, 6, 6, True), t=TIMES).facts.method == "DOP853"
+
+
+def test_a_tolerance_that_the_low_order_cannot_pay_goes_back_to_the_explicit_method() -> None:
+    q, t = stiff(4)
+    facts = predictor_flow(**q, t=t, stepping=Stepping(1e-11)).facts
+    assert (
+        facts.evaluations[0]
+        < 1.5 * predictor_flow(**q, t=t, stepping=Stepping(1e-11, method="DOP853")).facts.evaluations[0]
+    )
+
+
+@pytest.mark.parametrize("method", ["auto", "DOP853", "RKL2"])
+def test_blow_up_is_said(method: str) -> None:
+    runaway = {**problem(0, 3, 3, True), "A": np.zeros((3, 3)), "C": np.eye(3)}  # nothing holds the growth
+    with pytest.raises(SolverError, match="blew up near t"):
+        predictor_flow(**runaway, t=np.array([0.0, 50.0]), stepping=Stepping(method=method))
+    calm = problem(0, 3, 3, True)
+    both = {name: np.stack([calm[name], runaway[name]]) for name in calm}
+    with pytest.raises(SolverError, match="member 1 of 2 blew up near t"):  # also where the pole stops the clock first
+        predictor_flow(**both, t=np.array([0.0, 50.0]), stepping=Stepping(1e-3, method=method))
