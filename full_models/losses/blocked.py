@@ -30,7 +30,7 @@ from full_models.losses.contrastive import critic_pair
 from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is_paper
 
 # Products of blocks of this height run at nearly the full rate; in powers of two torch's kᵀ sᵀ runs at half of it
-BLOCK = 768  # bytes of a column of the block of s: 96 rows of float64, 192 of float32
+BLOCK = 1056  # bytes of a column of the block of s: 132 rows of float64, 264 of float32
 STRIP = 256  # rows of z at a time where vectors are made of them
 COMPILED_FROM = 1024
 
