@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ def batch_of(shape: Shape, X: Any, Y: Any, n: int | None = None) -> Batch:
 
     n: how many pairs the columns stand for, where that is not m. Moments if `shape.by_moments`, else Pairs.
     """
-    n = n or X.shape[-1]
+    count: int = n or X.shape[-1]
     if not shape.by_moments:
         if shape.invariance:
             return Pairs(X - Y, 0 * Y)
@@ -102,14 +103,21 @@ def batch_of(shape: Shape, X: Any, Y: Any, n: int | None = None) -> Batch:
         return Pairs(X, Y)
     if shape.invariance:
         D = X - Y
-        S = D @ D.mT / n
+        S = _mean(D, D, count)
         return Moments(S, 0 * S, None)
-    A, C = X @ X.mT / n, X @ Y.mT / n
-    B = Y @ Y.mT / n if shape.symmetrised or shape.through else None
+    A, C = _mean(X, X, count), _mean(X, Y, count)
+    B = _mean(Y, Y, count) if shape.symmetrised or shape.through else None
     if shape.symmetrised:
         A, C = (A + B) / 2, (C + C.mT) / 2
         B = A if shape.through else None
     return Moments(A, C, B)
+
+
+def _mean(X: Any, Y: Any, n: int) -> Any:
+    """X Yᵀ/n, divided in place."""
+    product = X @ Y.mT
+    product /= n
+    return product
 
 
 @dataclass(frozen=True)
@@ -135,12 +143,16 @@ class Law:
         return Law(convert(self.L), self.diagonals and tuple(convert(v) for v in self.diagonals))
 
     def columns(self, g: Any) -> tuple[Any, Any]:
-        """(X, Y) = L g for columns g (…, 2d, m) of normals or of Rᵀ."""
+        """(X, Y) = L g for columns g (…, 2d, m) of normals or of Rᵀ, which are used up."""
         d = len(self.L) // 2
         if self.diagonals is None:
             return self.L[:d, :d] @ g[..., :d, :], self.L[d:] @ g
         a, b, c = self.diagonals
-        return a * g[..., :d, :], b * g[..., :d, :] + c * g[..., d:, :]
+        x, y = g[..., :d, :], g[..., d:, :]
+        X, Y = a * x, b * x
+        y *= c  # in place: a temporary costs more in fresh pages than in arithmetic
+        Y += y
+        return X, Y
 
 
 @dataclass
@@ -161,11 +173,26 @@ class GaussianStream:
         d, n, m = self.shape.d, self.shape.n, self.shape.rows
         if not self.shape.by_moments:
             return batch_of(self.shape, *self.law.columns(self.normals.standard_normal((steps, 2 * d, n), self.dtype)))
-        i, j = np.triu_indices(m, 1, 2 * d)
-        columns = np.zeros((steps, 2 * d, m), self.dtype)  # Rᵀ
-        columns[:, j, i] = self.normals.standard_normal((steps, len(i)), self.dtype)
-        columns[:, range(m), range(m)] = np.sqrt(2 * self.chi.standard_gamma(degrees(n, m) / 2, (steps, m)))
-        return batch_of(self.shape, *self.law.columns(columns), n=n)
+        upper = self.normals.standard_normal((steps, 2 * d * m - m * (m + 1) // 2), self.dtype)
+        diagonal = np.sqrt(2 * self.chi.standard_gamma(degrees(n, m) / 2, (steps, m)))
+        R = _triangles(upper, diagonal.astype(self.dtype), 2 * d)
+        return batch_of(self.shape, *self.law.columns(R.mT), n=n)
+
+
+@numba.njit(cache=True, nogil=True)
+def _triangles(upper: Array, diagonal: Array, columns: int) -> Array:
+    """R (S, m, columns): upper triangles with the given diagonals (S, m) and, row by row, the entries above them."""
+    S, m = diagonal.shape
+    R = np.empty((S, m, columns), upper.dtype)
+    for s in range(S):
+        at = 0
+        for i in range(m):
+            R[s, i, :i] = 0
+            R[s, i, i] = diagonal[s, i]
+            for j in range(i + 1, columns):
+                R[s, i, j] = upper[s, at + j - i - 1]
+            at += columns - i - 1
+    return R
 
 
 def degrees(n: int, m: int) -> Array:

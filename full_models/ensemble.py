@@ -24,7 +24,7 @@ from full_models.batches import DEVICE_STEPS, Batch, DeviceStream, Shape, Stream
 from full_models.linear import NORM_LIMIT, population_loss, schedule
 from full_models.sgd_steps import Batched, Parts, Rates, Weights, compiled
 
-BLOCK = 2**17  # numbers of a batch block (1 MB in float64): it stays in the second cache, and a call is amortised
+BLOCK = 2**17  # numbers of a batch block (1 MB in float64): it stays in the caches, and a call is amortised
 ENGINES = ("compiled", "batched")
 Streams = Callable[[Setting, int, Any], Stream]  # (setting, replica, dtype) -> its minibatches
 
@@ -126,19 +126,18 @@ def _lanes(settings: Sequence[Setting], dtype: Any) -> tuple[Parts, Rates, Weigh
 
 
 def _compiled_group(settings: Sequence[Setting], numbers: Sequence[int], dtype: Any, streams: Streams) -> list[Array]:
-    """[W, P, V] (R, T, L, …): replica by replica, all steps, so that its lanes and batches stay in the caches."""
+    """[W, P, V] (R, T, L, …): replica by replica, all steps, so that a block of its batches stays in the caches."""
     times, steps, _ = schedule(settings[0], None)
     parts, rates, first = _lanes(settings, dtype)
-    rows = []
-    for r in numbers:
+    states = [np.empty((len(numbers), len(times), *M.shape), dtype) for M in first]
+    for i, r in enumerate(numbers):
         source, state = streams(settings[0], r, dtype), Weights(*(M.copy() for M in first))
-        row = [[M.copy() for M in state]]
-        for _ in times[1:]:
-            for block in _blocks(steps, settings[0]):
+        for t in range(len(times)):
+            for block in _blocks(steps, settings[0]) if t else ():
                 compiled(parts, rates, state, source.take(block))
-            row.append([M.copy() for M in state])
-        rows.append([np.stack(M) for M in zip(*row, strict=True)])
-    return [np.stack(M) for M in zip(*rows, strict=True)]
+            for M, kept in zip(state, states, strict=True):
+                kept[i, t] = M
+    return states
 
 
 def _blocks(steps: int, setting: Setting) -> Iterator[int]:

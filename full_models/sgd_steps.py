@@ -12,7 +12,8 @@ and, as E Xᵀ/n = P W A - V Cᵀ and E Yᵀ/n = P W C - V B with A = X Xᵀ/n, 
 W (k, d), P (k, k), V (k, d). Six products of a step with pairs, five with moments; exact, equal to autograd to rounding.
 A step is `full_models.linear`'s:  W ← W - h (∂J/∂W + eta W),  P ← P - h (alpha_p ∂J/∂P + eta_p P),  V ← V + h beta
 (W_old - V), or V = W. Two forms of it: `compiled` runs a whole block for one network after another, so that its weights stay
-in the first caches and OpenBLAS multiplies; `Batched` advances all networks by one step in tensors, on any device.
+in the caches, and sums inside the products (`products.gemm`); `Batched` advances all networks by one step in tensors, on any
+device.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch import Tensor
 from dynamics.run import Array
 from dynamics.setting import Setting
 from full_models.batches import Batch, Pairs
+from full_models.products import gemm
 
 
 class Rates(NamedTuple):
@@ -73,72 +75,86 @@ def compiled(parts: Parts, rates: Rates, weights: Weights, batch: Batch) -> None
 
 @numba.njit(cache=True, nogil=True)
 def _steps_on_pairs(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, X: Array, Y: Array) -> None:
-    (L, k, d), (S, _, n) = W.shape, X.shape
-    share = W.dtype.type(1 / n)
-    H, E, D = np.empty((k, n), W.dtype), np.empty((k, n), W.dtype), np.empty((k, n), W.dtype)
-    gW, gP, gV = np.empty((k, d), W.dtype), np.zeros((k, k), W.dtype), np.zeros((k, d), W.dtype)
-    for s in range(S):
-        for l in range(L):
-            np.dot(W[l], X[s], H)
-            np.dot(P[l], H, E)
-            np.dot(V[l] if parts.ema else W[l], Y[s], D)
-            for i in range(k):
-                for j in range(n):
-                    E[i, j] = share * (E[i, j] - D[i, j])
-            np.dot(P[l].T, E, D)
-            np.dot(D, X[s].T, gW)
-            if parts.learned:
-                np.dot(E, H.T, gP)
+    """E has h/n in it and D = -Pᵀ E, so that P and W take their gradients inside the products."""
+    (L, k, _), (S, _, n) = W.shape, X.shape
+    H, E, D, gP = np.empty((k, n), W.dtype), np.empty((k, n), W.dtype), np.empty((k, n), W.dtype), np.empty_like(P[0])
+    Xt, Yt = _transposed(X), _transposed(Y) if parts.through else Y
+    for l in range(L):
+        h, eta, eta_p, alpha_p, beta = rates.h[l], rates.eta[l], rates.eta_p[l], rates.alpha_p[l], rates.beta[l]
+        for s in range(S):
+            gemm(1, W[l], X[s], 0, H)
+            gemm(1, V[l] if parts.ema else W[l], Y[s], 0, E)
+            gemm(h / n, P[l], H, -h / n, E)
+            gemm(-1, P[l].T, E, 0, D)
+            _move_P(parts, 1 - h * eta_p, alpha_p, P[l], E, H, gP)
+            if parts.ema:
+                _average(h * beta, W[l], V[l])
+            gemm(1, D, Xt[s], 1 - h * eta, W[l])
             if parts.through:
-                np.dot(E, Y[s].T, gV)
-            _update(parts, rates, l, W[l], P[l], V[l], gW, gP, gV)
+                gemm(1, E, Yt[s], 1, W[l])
 
 
 @numba.njit(cache=True, nogil=True)
 def _steps_on_moments(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, A: Array, C: Array, B: Array) -> None:
+    """∂J/∂P asks for the old W and ∂J/∂W for the old P: here D = ∂J/∂W is stored."""
     L, k, d = W.shape
-    Q, G, D = np.empty((k, d), W.dtype), np.empty((k, d), W.dtype), np.empty((k, d), W.dtype)
-    gW, gP, gV = np.empty((k, d), W.dtype), np.zeros((k, k), W.dtype), np.zeros((k, d), W.dtype)
-    for s in range(len(A)):
-        for l in range(L):
-            target = V[l] if parts.ema else W[l]
-            np.dot(P[l], W[l], Q)
-            np.dot(Q, A[s], G)
-            np.dot(target, C[s].T, D)
-            G -= D
-            np.dot(P[l].T, G, gW)
-            if parts.learned:
-                np.dot(G, W[l].T, gP)
+    Q, G, D, gP = np.empty((k, d), W.dtype), np.empty((k, d), W.dtype), np.empty((k, d), W.dtype), np.empty_like(P[0])
+    Ct = _transposed(C)
+    for l in range(L):
+        h, eta, eta_p, alpha_p, beta = rates.h[l], rates.eta[l], rates.eta_p[l], rates.alpha_p[l], rates.beta[l]
+        target = V[l] if parts.ema else W[l]
+        for s in range(len(A)):
+            gemm(1, P[l], W[l], 0, Q)
+            gemm(1, Q, A[s], 0, G)
+            gemm(-1, target, Ct[s], 1, G)
+            gemm(1, P[l].T, G, 0, D)
+            _move_P(parts, 1 - h * eta_p, h * alpha_p, P[l], G, W[l], gP)
             if parts.through:
-                np.dot(Q, C[s], gV)
-                np.dot(target, B[s], D)
-                gV -= D
-            _update(parts, rates, l, W[l], P[l], V[l], gW, gP, gV)
+                gemm(-1, Q, C[s], 1, D)
+                gemm(1, target, B[s], 1, D)
+            if parts.ema:
+                _average(h * beta, W[l], V[l])
+            _descend(1 - h * eta, h, W[l], D)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _update(parts: Parts, rates: Rates, l: int, W: Array, P: Array, V: Array, gW: Array, gP: Array, gV: Array) -> None:
-    """One step of lane l from ∂J/∂W = gW - gV, ∂J/∂P = gP, in place. Loops that no branch or store into W can slow."""
-    k, d = W.shape
-    h, alpha = rates.h[l], rates.h[l] * rates.alpha_p[l]
-    keep_W, keep_P, pull = 1 - h * rates.eta[l], 1 - h * rates.eta_p[l], h * rates.beta[l]
-    if parts.ema:
-        for i in range(k):
-            for j in range(d):
-                V[i, j] += pull * (W[i, j] - V[i, j])
-    if parts.through:
-        gW -= gV
-    for i in range(k):
-        for j in range(d):
-            W[i, j] = keep_W * W[i, j] - h * gW[i, j]
+@numba.njit(nogil=True)
+def _transposed(M: Array) -> Array:
+    """(S, a, b) as (S, b, a), its rows contiguous: for all lanes at once what `gemm` would do for each."""
+    S, a, b = M.shape
+    out = np.empty((S, b, a), M.dtype)
+    for s in range(S):
+        for j in range(b):
+            for i in range(a):
+                out[s, j, i] = M[s, i, j]
+    return out
+
+
+@numba.njit(nogil=True)
+def _move_P(parts: Parts, keep: float, alpha: float, P: Array, E: Array, H: Array, gP: Array) -> None:
+    """P <- keep P - alpha E Hᵀ, the gradient symmetrised where P is; nothing where P does not learn."""
     if parts.symmetric:
-        for i in range(k):
-            for j in range(i):
-                gP[i, j] = gP[j, i] = (gP[i, j] + gP[j, i]) / 2
-    if parts.learned:
-        for i in range(k):
-            for j in range(k):
-                P[i, j] = keep_P * P[i, j] - alpha * gP[i, j]
+        gemm(alpha / 2, E, H.T, 0, gP)
+        for i in range(len(P)):
+            for j in range(len(P)):
+                P[i, j] = keep * P[i, j] - (gP[i, j] + gP[j, i])
+    elif parts.learned:
+        gemm(-alpha, E, H.T, keep, P)
+
+
+@numba.njit(nogil=True)
+def _average(pull: float, W: Array, V: Array) -> None:
+    """V <- V + pull (W - V). Loops, here and below: an array expression would make temporaries."""
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            V[i, j] += pull * (W[i, j] - V[i, j])
+
+
+@numba.njit(nogil=True)
+def _descend(keep: float, h: float, W: Array, D: Array) -> None:
+    """W <- keep W - h D."""
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            W[i, j] = keep * W[i, j] - h * D[i, j]
 
 
 class Batched:

@@ -88,6 +88,17 @@ def test_each_step_is_that_of_autograd_on_the_same_batch(name: str, form: str, e
     assert np.abs(expected["W"][:, -1] - expected["W"][:, 0]).max() > 1e-3  # and they have moved
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in ("images", "wide")])
+def test_at_sizes_that_the_products_tile_each_step_is_that_of_autograd_too(name: str, form: str) -> None:
+    d = 16
+    views = GaussianViews(tuple(1 - i / 20 for i in range(d)), (0.2, 0.1) * (d // 2), angle=0.4, twist=0.5)
+    setting = VARIANTS[name].replace(views=views, network__k=d, training__batch=8 if form == "pairs" else 40)
+    (run,) = sgd_ensemble([setting], 2, streams=SamePairs)
+    assert Shape.of(setting).by_moments == (form == "moments")
+    assert gap(run, sgd(setting, 2)) < ROUNDING  # its 40 is the longest sum here as well
+
+
 def test_in_float32_each_step_is_that_of_autograd_to_its_rounding() -> None:
     for engine in ENGINES:
         for batch in FORMS.values():
