@@ -1,4 +1,4 @@
-"""One picture a benchmark: what each method costs, on a logarithmic axis, a panel a problem."""
+"""Pictures of a benchmark: what each method costs, on logarithmic axes, a panel a problem."""
 
 from __future__ import annotations
 
@@ -74,3 +74,45 @@ def against_size(name: str, rows: Sequence[Mapping[str, Any]], N: int, d: int) -
             ax.set_ylabel("seconds, value and gradient")
         axes[0, 0].legend()
         return style.finish(figure, RESULTS / name, "median of repeats, bars from the fastest to the slowest")
+
+
+def lines(
+    name: str, rows: Sequence[Mapping[str, Any]], x: str, y: str, labels: tuple[str, str], bound: str, columns: int = 2
+) -> Path:
+    """benchmarks/results/<name>.png and .svg: rows[y] against rows[x], a line a method, a panel for each rows["panel"].
+
+    rows[bound] of the method "noncollapse" is drawn as theory.
+    """
+    panels: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        panels.setdefault(str(row["panel"]), []).append(row)
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    others = [m for m in methods if m != "noncollapse"]
+    free = [c for c in style.PALETTE if c not in (style.THEORY, style.MEASURED)]
+    looks = {m: (free[i % len(free)], style.MARKERS[1 + i % (len(style.MARKERS) - 1)]) for i, m in enumerate(others)}
+    looks["noncollapse"] = (style.MEASURED, style.MARKERS[0])
+    ticks = sorted({row[x] for row in rows})
+    with style.house():
+        height = -(-len(panels) // columns)
+        figure, axes = style.panels(
+            height, columns, width=style.PAGE, height=0.9 + 2.1 * height, sharex=True, sharey=True
+        )
+        for ax, (title, group) in zip(axes.flat, panels.items(), strict=False):
+            for method in methods:
+                line = sorted((row for row in group if row["method"] == method), key=lambda row: row[x])
+                colour, marker = looks[method]
+                own = method == "noncollapse"
+                ax.plot([row[x] for row in line], [row[y] for row in line], marker, linestyle="-", color=colour,
+                        label=method, linewidth=1.6 if own else 0.8, zorder=3 if own else 2)  # fmt: skip
+                if own:
+                    ax.plot([row[x] for row in line], [row[bound] for row in line], "_--", color=style.THEORY,
+                            label="bound of the project", zorder=4)  # fmt: skip
+            ax.set(xscale="log", yscale="log", title=title, xticks=ticks, xticklabels=[f"{t:g}" for t in ticks])
+            ax.minorticks_off()
+        for ax in axes[-1]:
+            ax.set_xlabel(labels[0])
+        for ax in axes[:, 0]:
+            ax.set_ylabel(labels[1])
+        handles = {label: h for ax in axes.flat for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
+        return style.finish(figure, RESULTS / name, f"{name} · one core")

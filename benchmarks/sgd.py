@@ -9,8 +9,12 @@ the same steps of the same law; the tests show that the project's steps equal au
     batched            the project's tensor engine, the one for a GPU
     noncollapse        the project's compiled engine
 
-The project's two engines share each batch among RATES learning rates; "one rate" is what is left without that. The bound of
-a row is its products at the measured rate of large products plus its normals at the measured rate of drawing them.
+The project's two engines share each batch among RATES learning rates; "one rate" is what is left without that. A call of
+theirs is a whole `sgd_ensemble`, start, population losses and Runs included: some 60 ms at d = 256.
+
+bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of drawing them.
+blas_us: the same with the products at the rate that BLAS has at these very shapes, which small ones do not lift to that of
+large ones. The project multiplies small factors by its own tiles (`full_models.products`) and may be below it.
 """
 
 from __future__ import annotations
@@ -19,15 +23,17 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from benchmarks import harness
+from benchmarks import harness, plot
 
-import numpy as np  # isort: skip  after the harness, which sets the thread counts
+import numba  # isort: skip  after the harness, which sets the thread counts
+import numpy as np
 import torch
 from tqdm import tqdm
 
+from dynamics.run import Array
 from dynamics.setting import GaussianViews, Network, Setting, Training
 from full_models.batches import Shape
 from full_models.ensemble import sgd_ensemble
@@ -35,7 +41,7 @@ from full_models.linear import sgd
 
 SIGMA2 = 0.25  # variance of the noise on each view
 RATES = 8
-CASES = ((32, 32), (32, 256), (64, 32), (64, 256), (128, 64), (128, 512), (256, 64), (256, 1024))
+CASES = ((32, 16), (32, 32), (32, 256), (64, 32), (64, 256), (128, 64), (128, 512), (256, 64), (256, 1024))
 QUICK = ((32, 256), (64, 32), (128, 64))
 DTYPES = ("float64", "float32")
 GOALS = {  # case -> how many times slower than the project the autograd loop should at least be
@@ -95,7 +101,7 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[tuple[str, i
     """(name, runs x steps of a call, rates that share a batch, call); a call takes roughly `seconds`."""
     work = 12e-4 * d * d  # µs a pair in a batch, at 10 products of d x d a µs: sets lengths only
     loop = max(10, int(1e6 * seconds / (400 + work * batch)))
-    steps = max(16, int(1e6 * seconds / (5 + work * min(batch, d)) / RATES))  # replicas follow one another: one will do
+    steps = max(50, int(1e6 * seconds / (5 + work / 4 * min(batch, d)) / RATES))  # at four times that rate; one replica
     s = setting(d, batch)
     plan: list[tuple[str, int, int, Callable[[], Any]]] = [
         ("autograd loop", loop, 1, partial(autograd_loop, d, batch, dtype, loop)),
@@ -119,27 +125,50 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[tuple[str, i
     return plan
 
 
-def bound(d: int, batch: int, dtype: str, rates: int, limits: dict[str, float]) -> tuple[str, float]:
-    """(form, µs a run and step): products and random numbers of the project's form at the machine's measured rates."""
-    shape = Shape(d, batch, invariance=False, symmetrised=False, through=False)
-    flops = 2 * d * d * (5 * d if shape.by_moments else 6 * batch)
-    shared = 2 * 2 * d**3 if shape.by_moments else 0  # A and C, once a batch
-    normals = d * (3 * d + 1) / 2 if shape.by_moments else 2 * d * batch
-    gflops = limits["dgemm_gflops" if dtype == "float64" else "sgemm_gflops"]
-    micro = (flops + shared / rates) / gflops / 1e3 + normals / rates / limits["normals_m_per_s"]
-    return ("moments" if shape.by_moments else "pairs"), micro
+def products(d: int, batch: int) -> list[tuple[int, tuple[int, int, int]]]:
+    """(how many, (m, k, n)) of the products of one step of the project's form, k = d: without the shared moments."""
+    if Shape(d, batch, invariance=False, symmetrised=False, through=False).by_moments:
+        return [(5, (d, d, d))]
+    return [(4, (d, d, batch)), (2, (d, batch, d))]
+
+
+def bounds(d: int, batch: int, dtype: str, rates: int, limits: dict[str, float]) -> tuple[str, float, float]:
+    """(form, bound_us, blas_us) a run and step: see the head of this file."""
+    moments = Shape(d, batch, invariance=False, symmetrised=False, through=False).by_moments
+    shared = 2 * 2 * d**3 / rates if moments else 0  # A and C, once a batch
+    normals = (d * (3 * d + 1) / 2 if moments else 2 * d * batch) / rates / limits["normals_m_per_s"]
+    large = limits["dgemm_gflops" if dtype == "float64" else "sgemm_gflops"]
+    flops = [(count * 2 * m * k * n, (m, k, n)) for count, (m, k, n) in products(d, batch)]
+    at_shape = sum(flop / blas_gflops(*shape, dtype) for flop, shape in flops)
+    micro = lambda time: (time + shared / large) / 1e3 + normals  # noqa: E731
+    return "moments" if moments else "pairs", micro(sum(flop for flop, _ in flops) / large), micro(at_shape)
+
+
+@lru_cache
+def blas_gflops(m: int, k: int, n: int, dtype: str) -> float:
+    """GFLOP/s of BLAS at (m, k) by (k, n), called from compiled code over and over on the same matrices."""
+    rng, flop = np.random.default_rng(0), 2 * m * k * n
+    A, B = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+    C, calls = np.empty((m, n), dtype), max(1, 10**8 // flop)
+    return 1e-9 * flop * calls / harness.measure(partial(repeat, A, B, C, calls), 5).minimum
+
+
+@numba.njit
+def repeat(A: Array, B: Array, C: Array, calls: int) -> None:
+    for _ in range(calls):
+        np.dot(A, B, C)
 
 
 def rows_of(d: int, batch: int, dtype: str, limits: dict[str, float], seconds: float) -> list[dict[str, Any]]:
     rows = []
     for name, count, rates, call in methods(d, batch, dtype, seconds):
         timing = harness.measure(call, 5)
-        form, least = bound(d, batch, dtype, rates, limits)
+        form, least, blas = bounds(d, batch, dtype, rates, limits)
         micro = [1e6 * t / count for t in (timing.median, timing.minimum, timing.maximum)]
         ours = name.startswith(("noncollapse", "batched"))
         rows.append({"d": d, "batch": batch, "dtype": dtype, "form": form if ours else "pairs", "method": name,
                      "rates": rates, "us_per_run_step": micro[0], "us_min": micro[1], "us_max": micro[2]}
-                    | ({"bound_us": least, "share_of_bound": least / micro[0]} if ours else {}))  # fmt: skip
+                    | ({"bound_us": least, "share_of_bound": least / micro[0], "blas_us": blas} if ours else {}))  # fmt: skip
     best = next(r["us_per_run_step"] for r in rows if r["method"] == "noncollapse")
     return [r | {"slower": r["us_per_run_step"] / best} for r in rows]
 
@@ -164,6 +193,19 @@ def goals(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     return reached
 
 
+def draw(name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Time of a run and step against d, at the largest batch of each form."""
+    kept = []
+    for r in rows:
+        moments = Shape(r["d"], r["batch"], False, False, False).by_moments
+        same = [o["batch"] for o in rows if o["d"] == r["d"] and (o["batch"] >= o["d"]) == moments]
+        if r["batch"] == max(same) and "commuting" not in r["method"]:
+            title = f"{r['dtype']}, " + ("batch >= 4 d: moments" if moments else "batch < d: pairs")
+            kept.append(r | {"panel": title})
+    kept.sort(key=lambda r: (r["dtype"] == "float32", "moments" in r["panel"]))
+    plot.lines(name, kept, "d", "us_per_run_step", ("d", "time per run and step (µs)"), "bound_us")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="half the cases, shorter: under a minute")
@@ -177,7 +219,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             for row in rows_of(*case, limits, 0.2 if quick else 0.5)]  # fmt: skip
     notes = {"goals (autograd loop over project)": goals(rows), "limits of this machine": limits,
              "on a GPU": "not run: none at hand; the batched engine takes device = 'cuda'"}  # fmt: skip
-    path = harness.write("sgd-quick" if quick else "sgd", rows, notes)
+    name = "sgd-quick" if quick else "sgd"
+    draw(name, rows)
+    path = harness.write(name, rows, notes)
     print(path.with_suffix(".md").read_text())
     return 0
 
