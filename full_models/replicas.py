@@ -2,7 +2,8 @@
 
 Replica r = (seed, rate) takes exactly the steps that `training.train` takes with that seed and lr: same start, images,
 views and rates, gradients by one vmapped backward, so a result differs from the single run's by rounding alone. Replicas
-of one seed share their views. Widths make tensors of different shape, hence one batch each: `sweep`.
+of one seed share their views and what their loss draws (directions, masks), which is drawn outside the batch. What has another
+shape cannot be stacked: widths are one batch each (`sweep`), and so are seeds where masks have a size of their own (I-JEPA).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dynamics.run import Array, Run
 from dynamics.setting import ImageViews, Setting
@@ -30,6 +32,7 @@ from full_models.training.measure import moments_row
 from full_models.training.optimisers import BETAS, TRUST, rate
 from full_models.training.recipe import Recipe, RecipeError
 from full_models.training.steps import make_method, step_views
+from full_models.training.streams import stream
 
 Tensors = dict[str, Tensor]
 EPS = 1e-8  # AdamW's, as in torch
@@ -51,15 +54,18 @@ class Stack:
     second: Tensors
 
 
-class _AfterStep(nn.Module):
-    """`after_step` as a call, so that it can run on stacked tensors: it is elementwise or batched in every method."""
+class _Call(nn.Module):
+    """A method's `loss` or `after_step` as a module's call, which is what runs on tensors from elsewhere.
+
+    `after_step` runs on stacked tensors as it is: it is elementwise or batched in every method.
+    """
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
-    def forward(self, step: int, steps: int) -> None:
-        self.method.after_step(step, steps)
+    def forward(self, name: str, *arguments: Any, **keywords: Any) -> Any:
+        return getattr(self.method, name)(*arguments, **keywords)
 
 
 def train_replicas(
@@ -129,35 +135,51 @@ def stacked(replicas: Sequence[Recipe], shape: tuple[int, int, int], device: str
 def take_step(
     stack: Stack, replicas: Sequence[Recipe], fed: Sequence[Material], index: Sequence[Tensor], step: int, steps: int
 ) -> Tensor:
-    """One step of every replica; its losses (R,). index: each seed's images at this step."""
+    """One step of every replica; its losses (R,). index: each seed's images at this step.
+
+    What a loss draws is drawn here, from each seed's generator at (seed, "loss", step), as `steps.step_loss` does.
+    """
     per_seed = len(replicas) // len(fed)
-    views = [
-        step_views(stack.skeleton, one, f, i, step) for one, f, i in zip(replicas[::per_seed], fed, index, strict=True)
-    ]
-    inputs = [torch.stack(group).repeat_interleave(per_seed, 0) for group in zip(*(v for v, _ in views), strict=True)]
-    keywords = {name: torch.stack([k[name] for _, k in views]).repeat_interleave(per_seed, 0) for name in views[0][1]}
+    views, given = [], []
+    for one, f, i in zip(replicas[::per_seed], fed, index, strict=True):
+        x, labels = step_views(stack.skeleton, one, f, i, step)
+        generator = stream(one.seed, "loss", step, device=i.device)
+        views.append(stack.skeleton.check(x))
+        given.append(labels | stack.skeleton.draw(*x, generator=generator))
+    inputs = [_stacked(group, per_seed) for group in zip(*views, strict=True)]
+    keywords = {name: _stacked([k[name] for k in given], per_seed) for name in given[0]}
     trained = {name: stack.parameters[name] for name in stack.groups}
     fixed = {name: value for name, value in stack.parameters.items() if name not in trained}
     gradients, losses = _gradients(stack, trained, fixed, inputs, keywords)
     factor = rate(replicas[0].schedule, step, steps, round(replicas[0].warmup * steps))
     for name, g in gradients.items():
         _move(stack, replicas[0], name, g, factor, step + 1)
-    functional_call(_AfterStep(stack.skeleton), _under("method.", stack.parameters, stack.buffers), (step, steps))
+    functional_call(
+        _Call(stack.skeleton), _under("method.", stack.parameters, stack.buffers), ("after_step", step, steps)
+    )
     return losses
+
+
+def _stacked(of_seeds: Sequence[Tensor], per_seed: int) -> Tensor:
+    """(R, …) of one tensor a seed, seed-major."""
+    if len({x.shape for x in of_seeds}) > 1:
+        raise RecipeError(
+            "this method draws masks whose size differs from seed to seed: give one seed, whose rates can be batched"
+        )
+    return torch.stack(list(of_seeds)).repeat_interleave(per_seed, 0)
 
 
 def _gradients(stack: Stack, trained: Tensors, fixed: Tensors, inputs: list[Tensor],
                keywords: Tensors) -> tuple[Tensors, Tensor]:  # fmt: skip
     """(∂loss/∂trained, loss) of every replica in one vmapped backward; buffers are updated in place."""
-    generator = torch.Generator(inputs[0].device)
+    call = _Call(stack.skeleton)
 
-    def loss(trained: Tensors, fixed: Tensors, buffers: Tensors, views: list[Tensor], more: Tensors) -> Tensor:
-        return functional_call(
-            stack.skeleton, (trained, fixed, buffers), tuple(views), {"generator": generator, **more}
-        )
+    def loss(trained: Tensors, fixed: Tensors, buffers: Tensors, views: list[Tensor], given: Tensors) -> Tensor:
+        return functional_call(call, _under("method.", trained, fixed, buffers), ("loss", *views), given)
 
     try:
-        return vmap(grad_and_value(loss), randomness="error")(trained, fixed, stack.buffers, inputs, keywords)
+        with sdpa_kernel(SDPBackend.MATH):  # attention's other kernels know no batch of networks, and would be a loop
+            return vmap(grad_and_value(loss), randomness="error")(trained, fixed, stack.buffers, inputs, keywords)
     except RuntimeError as error:
         raise RecipeError(
             f"this method cannot be batched over replicas ({str(error).splitlines()[0]}): train its seeds one by one"

@@ -24,8 +24,7 @@ class Supervised(Method):
         super().__init__(encoder)
         self.head = head
 
-    def loss(self, *views: Tensor, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
-        x, x_plus = self.check(views)
+    def loss(self, x: Tensor, x_plus: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is None:
             raise MethodError("supervised needs labels: give labels=(N,) class numbers, or data that has them")
         both = self.head(torch.cat([self.encoder(x), self.encoder(x_plus)]))
@@ -40,6 +39,5 @@ class Untrained(Method):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(encoder.requires_grad_(False))
 
-    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        x, x_plus = self.check(views)
+    def loss(self, x: Tensor, x_plus: Tensor) -> Tensor:
         return whole_batch(invariance, self.encoder(x), self.encoder(x_plus))

@@ -58,9 +58,11 @@ class JEPA(Method):
         self.masks = masks
         self.distance = distance
 
-    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        (x,) = self.check(views)
-        seen, blocks = self.masks(len(x), generator)
+    def draw(self, *views: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        seen, blocks = self.masks(len(views[0]), generator)
+        return {"seen": seen, "blocks": blocks}
+
+    def loss(self, x: Tensor, seen: Tensor, blocks: Tensor) -> Tensor:
         t = select(stop_gradient(self.target(x)), blocks.flatten(1))
         return whole_batch(self.distance, self.predict(x, seen, blocks), t)
 

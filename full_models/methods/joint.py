@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from full_models.methods.method import Method, MethodError, evaluating
 from full_models.parallel import whole_batch
 
-Criterion = Callable[..., Tensor]  # (z, z⁺, generator=) -> loss
+Criterion = Callable[..., Tensor]  # (z, z⁺, and what is drawn) -> loss
+Draw = Callable[[Tensor, torch.Generator], dict[str, Tensor]]  # (a view, generator) -> the criterion's keywords
 
 
 class Projected(Method):
@@ -33,15 +35,20 @@ class Projected(Method):
 
 
 class JointEmbedding(Projected):
-    """criterion(z, z⁺) of the two views' embeddings, each view its own batch to a batch norm."""
+    """criterion(z, z⁺) of the two views' embeddings, each view its own batch to a batch norm; `draws`: what it draws."""
 
-    def __init__(self, encoder: nn.Module, projector: nn.Module, criterion: Criterion) -> None:
+    def __init__(
+        self, encoder: nn.Module, projector: nn.Module, criterion: Criterion, draws: Draw | None = None
+    ) -> None:
         super().__init__(encoder, projector)
         self.criterion = criterion
+        self.draws = draws
 
-    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        z, z_plus = (self.branch(x) for x in self.check(views))
-        return whole_batch(self.criterion, z, z_plus, generator=generator)
+    def draw(self, *views: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        return {} if self.draws is None else self.draws(views[0], generator)
+
+    def loss(self, x: Tensor, x_plus: Tensor, **drawn: Tensor) -> Tensor:
+        return whole_batch(self.criterion, self.branch(x), self.branch(x_plus), **drawn)
 
 
 class LeadingPart(nn.Module):
@@ -58,5 +65,5 @@ class LeadingPart(nn.Module):
 
 
 def of_embeddings(loss: Callable[..., Tensor], **keywords: Any) -> Criterion:
-    """A loss of `full_models.losses` that draws nothing, as a Criterion."""
-    return lambda z, z_plus, generator: loss(z, z_plus, **keywords)
+    """A loss of `full_models.losses` with its constants, as a Criterion."""
+    return partial(loss, **keywords)

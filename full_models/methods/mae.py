@@ -28,13 +28,14 @@ class MaskedAutoencoder(Method):
         self.ratio = ratio
         self.unit_patches = unit_patches
 
-    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        (x,) = self.check(views)
-        patches = self.encoder.patches(x)
-        masks = random_masks(len(x), self.encoder.grid, generator, ratio=self.ratio)
-        drawn = self.decoder(self.encoder.tokens(x, masks.keep), masks.keep, masks.hidden)
-        return whole_batch(self._error, drawn, select(patches, masks.hidden))
+    def draw(self, *views: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        masks = random_masks(len(views[0]), self.encoder.grid, generator, ratio=self.ratio)
+        return {"keep": masks.keep, "hidden": masks.hidden}
 
-    def _error(self, drawn: Tensor, pixels: Tensor) -> Tensor:
+    def loss(self, x: Tensor, keep: Tensor, hidden: Tensor) -> Tensor:
+        painted = self.decoder(self.encoder.tokens(x, keep), keep, hidden)
+        return whole_batch(self._error, painted, select(self.encoder.patches(x), hidden))
+
+    def _error(self, painted: Tensor, pixels: Tensor) -> Tensor:
         everywhere = torch.ones_like(pixels[..., 0])  # only hidden patches are here
-        return mae(drawn, pixels, mask=everywhere, unit_patches=self.unit_patches).mean()
+        return mae(painted, pixels, mask=everywhere, unit_patches=self.unit_patches).mean()

@@ -4,8 +4,10 @@
     h = encoder(x)             (N, D)     what a probe reads; `features`
 
 All state (running moments, queue, moving averages) lives in parameters and buffers, so `state_dict` resumes exactly.
-Calling the module is calling `loss`, as DistributedDataParallel and `torch.compile` need it. `loss` changes state (batch
-norm's statistics, the queue, running moments) in training mode only: in eval mode it can be called at any time.
+Calling the module is drawing what the loss needs (`draw`) and calling `loss` with it, as DistributedDataParallel and
+`torch.compile` need it. `loss` itself draws nothing, so it also runs batched over networks, each with draws of its own. It
+changes state (batch norm's statistics, the queue, running moments) in training mode only: in eval mode it can be called at
+any time.
 """
 
 from __future__ import annotations
@@ -50,8 +52,12 @@ class Method(nn.Module):
         self.predictor_rate = predictor_rate
         self.predictor_fixed = predictor_fixed
 
-    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss (), differentiable; every draw (masks, directions) comes from the generator."""
+    def draw(self, *views: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """All that `loss` of these views needs at random (masks, directions), by its keywords; from their shapes alone."""
+        return {}
+
+    def loss(self, *views: Any, **drawn: Any) -> Tensor:
+        """The loss (), differentiable, of views that passed `check`; exact once its draws are given."""
         raise NotImplementedError
 
     def check(self, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -62,8 +68,9 @@ class Method(nn.Module):
             raise MethodError(f"got views of shape {shapes or 'none'}: give {wanted}")
         return views
 
-    def forward(self, *views: Tensor, **keywords: Any) -> Tensor:
-        return self.loss(*views, **keywords)
+    def forward(self, *views: Tensor, generator: torch.Generator, **given: Tensor) -> Tensor:
+        views = self.check(views)
+        return self.loss(*views, **self.draw(*views, generator=generator), **given)
 
     def after_step(self, step: int, steps: int) -> None:
         """What follows the optimiser's step number step = 0, …, steps - 1: moving averages, predictors set by formula."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from full_models.losses import queue_info_nce
@@ -26,8 +25,7 @@ class MomentumContrast(Projected):
         self.queue = queue
         self.tau = tau
 
-    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        x, x_plus = self.check(views)
+    def loss(self, x: Tensor, x_plus: Tensor) -> Tensor:
         q = self.branch(x)
         k = stop_gradient(self.target(x_plus))
         # The queue is copied: enqueueing below must not reach into what the backward pass has saved.

@@ -47,7 +47,7 @@ class LogBilinear(nn.Module):
         bound = 1 / math.sqrt(len(self.M))
         self.M.uniform_(-bound, bound, generator=generator)
 
-    def forward(self, z: Tensor, z_plus: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, z: Tensor, z_plus: Tensor) -> Tensor:
         return losses.info_nce(z, z_plus, critic="bilinear", tau=self.tau, M=self.M)
 
 
@@ -77,7 +77,7 @@ def align_uniform(
 ) -> Method:
     """align · alignment + uniform · uniformity; alpha = t = 2 and weights 1 as in the authors' code (Wang & Isola 2020)."""
 
-    def criterion(z: Tensor, z_plus: Tensor, generator: torch.Generator) -> Tensor:
+    def criterion(z: Tensor, z_plus: Tensor) -> Tensor:
         total = align * losses.alignment(z, z_plus, alpha=alpha)
         return total + uniform * losses.uniformity(z, z_plus, t=t) if uniform else total
 
@@ -112,11 +112,11 @@ def lejepa(
     if directions < 1:
         raise MethodError(f"directions = {directions}: give a whole number >= 1")
 
-    def criterion(z: Tensor, z_plus: Tensor, generator: torch.Generator) -> Tensor:
-        a = losses.random_directions(z.shape[-1], directions, generator, z.dtype, str(z.device))
-        return losses.lejepa(z, z_plus, directions=a, lam=lam, knots=knots, convention=convention)
+    def draw(x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"directions": losses.random_directions(parts.d, directions, generator, x.dtype, str(x.device))}
 
-    return JointEmbedding(parts.encoder, parts.projector(), criterion)
+    criterion = of_embeddings(losses.lejepa, lam=lam, knots=knots, convention=convention)
+    return JointEmbedding(parts.encoder, parts.projector(), criterion, draw)
 
 
 def invariance(parts: Parts) -> Method:

@@ -47,8 +47,7 @@ class LatentPrediction(Projected):
         self.stop = stop
         self.weight = weight
 
-    def loss(self, *views: Tensor, generator: torch.Generator) -> Tensor:
-        views = self.check(views)
+    def loss(self, *views: Tensor) -> Tensor:
         z, z_plus = (self.branch(x) for x in views)
         targets = (z, z_plus) if self.target is None else tuple(self.target(x) for x in views)
         t, t_plus = (stop_gradient(target, self.stop) for target in targets)
