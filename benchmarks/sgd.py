@@ -12,7 +12,8 @@ the same steps of the same law; the tests show that the project's steps equal au
 The project's two engines share each batch among RATES learning rates; "one rate" is what is left without that. A call of
 theirs is a whole `sgd_ensemble`, start, population losses and Runs included: some 60 ms at d = 256.
 
-bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of drawing them.
+bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of the project's own
+stream of them (numpy's numbers; numpy's rate is normals_m_per_s).
 blas_us: the same with the products at the rate that BLAS has at these very shapes, which small ones do not lift to that of
 large ones. The project multiplies small factors by its own tiles (`full_models.products`) and may be below it.
 """
@@ -38,6 +39,7 @@ from dynamics.setting import GaussianViews, Network, Setting, Training
 from full_models.batches import Shape
 from full_models.ensemble import sgd_ensemble
 from full_models.linear import sgd
+from full_models.normals import Normals
 
 SIGMA2 = 0.25  # variance of the noise on each view
 RATES = 8
@@ -136,12 +138,18 @@ def bounds(d: int, batch: int, dtype: str, rates: int, limits: dict[str, float])
     """(form, bound_us, blas_us) a run and step: see the head of this file."""
     moments = Shape(d, batch, invariance=False, symmetrised=False, through=False).by_moments
     shared = 2 * 2 * d**3 / rates if moments else 0  # A and C, once a batch
-    normals = (d * (3 * d + 1) / 2 if moments else 2 * d * batch) / rates / limits["normals_m_per_s"]
+    normals = (d * (3 * d + 1) / 2 if moments else 2 * d * batch) / rates / limits["own_normals_m_per_s"]
     large = limits["dgemm_gflops" if dtype == "float64" else "sgemm_gflops"]
     flops = [(count * 2 * m * k * n, (m, k, n)) for count, (m, k, n) in products(d, batch)]
     at_shape = sum(flop / blas_gflops(*shape, dtype) for flop, shape in flops)
     micro = lambda time: (time + shared / large) / 1e3 + normals  # noqa: E731
     return "moments" if moments else "pairs", micro(sum(flop for flop, _ in flops) / large), micro(at_shape)
+
+
+def normals_rate() -> float:
+    """10^6 normals/s of the project's stream in float64, into memory that stays in the caches."""
+    source, size = Normals(np.random.SeedSequence(0)), 2**14
+    return 1e-6 * 64 * size / harness.measure(lambda: [source.fill((size,), np.float64) for _ in range(64)], 5).minimum
 
 
 @lru_cache
@@ -213,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    limits = harness.limits()
+    limits = harness.limits() | {"own_normals_m_per_s": normals_rate()}
     plan = [(d, batch, dtype) for d, batch in (QUICK if quick else CASES) for dtype in DTYPES]
     rows = [row for case in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI")))
             for row in rows_of(*case, limits, 0.2 if quick else 0.5)]  # fmt: skip

@@ -30,6 +30,7 @@ from dynamics.images import image_pool
 from dynamics.run import Array
 from dynamics.setting import ImageViews, Setting, SettingError
 from dynamics.views import moments
+from full_models.normals import Normals
 
 TEAM = 64  # replicas that share one generator on a device: a launch for 64 costs what one for 1 does
 DEVICE_STEPS = 16  # steps drawn at a time on a device; part of the stream, so it does not follow the memory at hand
@@ -157,7 +158,7 @@ class Law:
 
 @dataclass
 class GaussianStream:
-    """Gaussian pairs of a Setting, or their moments where `Shape.by_moments`, from the replica's own SFC64 generators."""
+    """Gaussian pairs of a Setting, or their moments where `Shape.by_moments`, from the replica's own generators."""
 
     setting: Setting
     replica: int
@@ -167,13 +168,13 @@ class GaussianStream:
         self.shape, self.law = Shape.of(self.setting), Law.of(self.setting).map(lambda M: M.astype(self.dtype))
         # Two generators: χ² is drawn by rejection, which would shift the normals by an amount that depends on the block.
         seeds = np.random.SeedSequence([self.setting.seed, 5, self.replica]).spawn(2)
-        self.normals, self.chi = (np.random.Generator(np.random.SFC64(s)) for s in seeds)
+        self.normals, self.chi = Normals(seeds[0]), np.random.Generator(np.random.SFC64(seeds[1]))
 
     def take(self, steps: int) -> Batch:
         d, n, m = self.shape.d, self.shape.n, self.shape.rows
         if not self.shape.by_moments:
-            return batch_of(self.shape, *self.law.columns(self.normals.standard_normal((steps, 2 * d, n), self.dtype)))
-        upper = self.normals.standard_normal((steps, 2 * d * m - m * (m + 1) // 2), self.dtype)
+            return batch_of(self.shape, *self.law.columns(self.normals.fill((steps, 2 * d, n), self.dtype)))
+        upper = self.normals.fill((steps, 2 * d * m - m * (m + 1) // 2), self.dtype)
         diagonal = np.sqrt(2 * self.chi.standard_gamma(degrees(n, m) / 2, (steps, m)))
         R = _triangles(upper, diagonal.astype(self.dtype), 2 * d)
         return batch_of(self.shape, *self.law.columns(R.mT), n=n)
