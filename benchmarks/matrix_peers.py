@@ -1,4 +1,4 @@
-"""The predictor flow solved by peers, each in its own best plain use, on the flow as it is printed: eight products.
+"""The predictor flow solved by the project and by peers, each in its own best plain use, on the flow as printed: eight products.
 
 Every function takes the problem (W0, P0, A, C, eta), the times and a tolerance (rtol; atol is a hundredth of it) and
 returns W (T, k, d). `literal` is Tian et al.'s Lemma 1 letter by letter; `shared` the project's `predictor.field`, five
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from dynamics import predictor
+from dynamics.matrix_flow import MatrixFlow, Stepping, predictor_flow
 
 Array = NDArray[np.float64]
 Field = Callable[[Any, Any, "Problem"], tuple[Any, Any]]
@@ -35,6 +36,23 @@ class Problem:
     @property
     def y0(self) -> Array:
         return np.concatenate([self.W0.ravel(), self.P0.ravel()])
+
+
+def own(q: Problem, t: Array, tol: float, method: str = "auto") -> MatrixFlow:
+    return predictor_flow(q.W0, q.P0, q.A, q.C, t, eta=q.eta, stepping=Stepping(tol, tol / 100, method))
+
+
+def project(q: Problem, t: Array, tol: float) -> Array:
+    return own(q, t, tol).W
+
+
+def project_explicit(q: Problem, t: Array, tol: float) -> Array:
+    return own(q, t, tol, "DOP853").W
+
+
+def error(W: Array, exact: Array) -> float:
+    """max |W - exact| over max |exact|; infinite where W is not finite."""
+    return float(np.abs(W - exact).max() / np.abs(exact).max()) if np.isfinite(W).all() else np.inf
 
 
 def literal(W: Any, P: Any, q: Any) -> tuple[Any, Any]:
@@ -107,6 +125,6 @@ PEERS = (
     *(Peer(f"torchdiffeq {m}", "torchdiffeq", True, functools.partial(torchdiffeq_ivp, m)) for m in ("dopri8", "dopri5")),
     *(Peer(f"diffrax {m}", "diffrax", True, functools.partial(diffrax_ivp, m)) for m in ("Dopri8", "Tsit5")),
 )  # fmt: skip
-EXPLICIT = (  # held against the stabilised method; the shared form, so that only the method differs
-    *(Peer(f"scipy {m}, five products", "scipy", False, functools.partial(scipy_ivp, m, shared)) for m in ("RK23", "RK45", "DOP853")),
-)  # fmt: skip
+EXPLICIT = (  # held against the stabilised method: scipy's fastest there, in the shared form, so that only the method differs
+    Peer("scipy RK23, five products", "scipy", False, functools.partial(scipy_ivp, "RK23", shared)),
+)
