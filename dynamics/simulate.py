@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynamics import invariance, modes, predictor
+from dynamics import invariance, matrix_setting, modes, predictor
 from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
 from dynamics.solver import integrate
@@ -89,7 +89,9 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
 
     obs: W, P, V and the velocities dW, dP, dV, each (1, T, ...). facts: method, evaluations, drift of the balance
     (Theorem 1, where it is conserved), and if `timed` collapse_time and escape_time, whose roots need a dense
-    output. Raises SettingError if the Settings do not fit together.
+    output. A Setting alone that `matrix_setting` covers goes through the fast matrix flows, and its facts say the
+    spectral radius and why the method was chosen; a batch goes through `solver` as one system.
+    Raises SettingError if the Settings do not fit together.
     """
     first = settings[0]
     if first.objective.loss not in ("invariance", "predictor"):
@@ -113,7 +115,11 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
     levels = (COLLAPSED, ESCAPED) if timed else ()
     events = tuple(lambda y, level=level: grown(y) - np.log(level) for level in levels)
     t = times(first)
-    out = integrate(field, pack.join(W0, P0, V0), t, events=events)
+    if len(settings) == 1 and matrix_setting.covers(first, W0.shape[-1]):
+        out, facts = matrix_setting.solve(first, problem.A[0], problem.C[0], W0[0], P0[0], V0[0], t, levels)
+    else:
+        out = integrate(field, pack.join(W0, P0, V0), t, events=events)
+        facts = {"method": out.method, "evaluations": out.evaluations}
     return [
         _run(
             s,
@@ -122,9 +128,7 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
             problem,
             out.y,
             i,
-            out.method,
-            out.evaluations,
-            {n: e[i] for n, e in zip(EVENTS, out.event_times, strict=False)},  # no times where none were asked
+            facts | {n: e[i] for n, e in zip(EVENTS, out.event_times, strict=False)},  # no times where none were asked
         )
         for i, s in enumerate(settings)
     ]
@@ -150,10 +154,7 @@ class _Packing:
         return y[..., :i].reshape(*lead, k, d), y[..., i:j].reshape(*lead, k, k), y[..., j:].reshape(*lead, k, d)
 
 
-def _run(
-    setting: Setting, t: Array, pack: _Packing, problem: _Problem, y: Array, i: int, method: str, evaluations: int,
-    events: dict[str, float | None],
-) -> Run:  # fmt: skip
+def _run(setting: Setting, t: Array, pack: _Packing, problem: _Problem, y: Array, i: int, facts: dict[str, Any]) -> Run:
     W, P, V = pack.split(y[:, i : i + 1])
     o = setting.objective
     member = _Problem.of([setting])
@@ -166,7 +167,6 @@ def _run(
     obs |= {
         name: np.stack(arrays) for name, arrays in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)
     }
-    facts: dict[str, Any] = {"method": method, "evaluations": evaluations, **events}
     if drift := _drift(setting, t, W[:, 0], P[:, 0]):
         facts["drift"] = drift
     return Run(setting, "flow", t, {k: np.swapaxes(v, 0, 1) for k, v in obs.items()}, facts)

@@ -1,0 +1,72 @@
+"""A single Setting through the fast matrix flows: the same Run as the plain solver's, and what it says of the method."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matrix_cases import GLOBAL, distance
+
+from dynamics.matrix_setting import FAST_FROM
+from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
+from dynamics.simulate import EVENTS, flow, flow_batch
+
+
+def setting(d: int = FAST_FROM, k: int = 3, seed: int = 1, twist: float = 0.2, **objective) -> Setting:
+    views = GaussianViews(tuple(np.linspace(1.5, 0.3, d)), tuple(np.linspace(0.1, 0.4, d)), angle=0.3, twist=twist)
+    training = Training(t_end=30.0, eta=0.9, alpha_p=2.0, beta=0.5)  # a decay that makes it collapse
+    return Setting(views, Network(k, w0=0.5), Objective(**objective), training, seed)
+
+
+def plain(s: Setting, timed: bool = True):
+    """The same Setting by `dynamics.solver`, which takes all batches: here of two equal members."""
+    return flow_batch([s, s], timed)[0]
+
+
+@pytest.mark.parametrize("predictor", ["linear", "symmetric", "none"])
+@pytest.mark.parametrize("target", ["online", "ema"])
+def test_fast_run_is_the_plain_run(predictor: str, target: str) -> None:
+    s = setting(predictor=predictor, target=target)
+    fast, slow = flow(s), plain(s)
+    assert "spectral_radius" in fast.facts and "spectral_radius" not in slow.facts
+    assert fast.obs.keys() == slow.obs.keys() and fast.facts.keys() >= slow.facts.keys()
+    for name, X in slow.obs.items():
+        assert fast[name].shape == X.shape
+        assert (
+            distance(fast[name], X) < GLOBAL
+        )  # two integrations, each at rtol; velocities amplify by norms of order one
+    for name in EVENTS:
+        a, b = fast.facts[name], slow.facts[name]
+        assert (a is None) == (b is None)
+        assert (
+            a is None or abs(a - b) < 1e-6
+        )  # t: an error of GLOBAL relative to ‖W‖ = 0.01 of its start, at a rate >= 0.1
+    assert fast.facts["collapse_time"] is not None  # so that the comparison above is one
+
+
+def test_growth_is_timed_too() -> None:
+    s = replace(setting(twist=0.0), training=Training(t_end=20.0), network=Network(3, w0=0.2, p0=0.9))
+    fast, slow = flow(s).facts, plain(s).facts
+    assert fast["escape_time"] == pytest.approx(slow["escape_time"], abs=1e-6)  # as above
+    assert flow(s, timed=False).facts.keys().isdisjoint(EVENTS)
+
+
+@pytest.mark.parametrize("objective", [{"predictor": "optimal"}, {"stop_gradient": False}, {"loss": "invariance"}])
+def test_flows_it_does_not_know_keep_the_plain_path(objective: dict) -> None:
+    assert "spectral_radius" not in flow(setting(**objective)).facts
+    assert "spectral_radius" not in flow(setting(d=FAST_FROM - 1)).facts
+
+
+def test_the_run_says_how_it_was_stepped() -> None:
+    mild = flow(setting())
+    assert mild.facts["method"] == "DOP853" and mild.facts["spectral_radius"] > 0
+    assert "error, not stability" in mild.facts["chosen_because"]
+    s = setting(k=8)
+    stiff = flow(replace(s, training=replace(s.training, alpha_p=300.0, eta=0.0, t_end=40.0)))
+    assert stiff.facts["method"] == "DOP853 then RKL2"
+    assert f"{stiff.facts['spectral_radius']:.3g}" in stiff.facts["chosen_because"]
+    assert (
+        "stability" in stiff.facts["chosen_because"]
+        and stiff.facts["spectral_radius"] > 10 * mild.facts["spectral_radius"]
+    )
