@@ -79,6 +79,7 @@ class _Softmax(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool, with_gradient: bool) -> Tensor:
         (N, d), rows = q.shape, BLOCK // q.element_size()
         b, c = (_inverse_lengths(z) if cosine else z.new_ones(N) for z in (q, k))
+        weight = (b / tau)[:, None]
         gq, gk = (torch.empty_like(q), q.new_zeros(d, N)) if with_gradient else (None, None)
         losses, scores = q.new_empty(N), q.new_empty(min(rows, N), N)
         safe = math.log(torch.finfo(q.dtype).max) / 2  # half, so that products of exp(± safe) are normal numbers too
@@ -86,11 +87,11 @@ class _Softmax(torch.autograd.Function):
         softmax = _compiled if _compiles(q) else _by_torch
         for i in range(0, N, rows):
             block = slice(i, i + rows)
-            u = q[block] * (b[block, None] / tau)
+            u = q[block] * weight[block]
             s = torch.mm(u, k.mT, out=scores[: len(u)])
             Z = softmax(s, c, i, offset, bounded, safe, losses[block])[:, None]
             if gq is not None and gk is not None:
-                torch.mul(torch.mm(k.mT, s.mT).mT, b[block, None] / (tau * N * Z), out=gq[block])
+                torch.mul(torch.mm(k.mT, s.mT).mT, weight[block] / (N * Z), out=gq[block])
                 gk.addmm_((u / Z).mT, s, alpha=1 / N)
         if gq is not None and gk is not None:
             if cosine:
@@ -145,7 +146,7 @@ def _inverse_lengths(z: Tensor) -> Tensor:
     """1 / max(‖z‖, floor) (N,); z times it is `normalise(z)`. Squares neither over- nor underflow."""
     lengths, room = z.new_empty(len(z)), z.new_empty(min(STRIP, len(z)), z.shape[-1])
     for x, length in zip(z.split(STRIP), lengths.split(STRIP), strict=True):
-        scale = torch.linalg.vector_norm(x, torch.inf, dim=-1).clamp_(min=NORM_FLOOR)
+        scale = torch.abs(x, out=room[: len(x)]).amax(-1).clamp_(min=NORM_FLOOR)
         scaled = torch.div(x, scale[:, None], out=room[: len(x)])
         torch.linalg.vector_norm(scaled, dim=-1, out=length).mul_(scale)
     return lengths.clamp_(min=NORM_FLOOR).reciprocal_()
