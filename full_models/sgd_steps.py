@@ -67,10 +67,9 @@ class Weights(NamedTuple):
 
 def compiled(parts: Parts, rates: Rates, weights: Weights, batch: Batch) -> None:
     """Advance the lanes (L, …) in place by the S steps of one replica's batch, all on the same pairs."""
-    if isinstance(batch, Pairs):
-        _steps_on_pairs(parts, rates, *weights, batch.X, batch.Y)
-    else:
-        _steps_on_moments(parts, rates, *weights, batch.A, batch.C, batch.A if batch.B is None else batch.B)
+    arrays = [np.ascontiguousarray(batch[0] if M is None else M) for M in batch]  # without a B none is read
+    steps = _steps_on_pairs if isinstance(batch, Pairs) else _steps_on_moments
+    steps(parts, rates, *weights, *arrays)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -99,6 +99,18 @@ def test_at_sizes_that_the_products_tile_each_step_is_that_of_autograd_too(name:
     assert gap(run, sgd(setting, 2)) < ROUNDING  # its 40 is the longest sum here as well
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_stream_may_lay_its_arrays_out_as_it_likes(form: str) -> None:
+    class Columns(SamePairs):
+        def take(self, steps: int) -> Pairs | Moments:
+            batch = super().take(steps)
+            return type(batch)(*(None if M is None else np.asfortranarray(M) for M in batch))
+
+    setting = VARIANTS["predictor"].replace(training__batch=FORMS[form])
+    (run,), (plain,) = (sgd_ensemble([setting], 2, streams=streams) for streams in (Columns, SamePairs))
+    np.testing.assert_array_equal(run["W"], plain["W"])
+
+
 def test_in_float32_each_step_is_that_of_autograd_to_its_rounding() -> None:
     for engine in ENGINES:
         for batch in FORMS.values():
