@@ -44,12 +44,13 @@ from dynamics.matrix_explicit import (
     explicit_error,
     explicit_growth,
     explicit_step,
+    extra_stages,
     first_guess,
     first_step,
     norm,
 )
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, compiled, velocity
-from dynamics.matrix_output import TINY, events, write
+from dynamics.matrix_output import find, log_size, passes, write
 from dynamics.matrix_stabilised import (
     EPS,
     spectral_radius,
@@ -77,9 +78,8 @@ def advance(p, tableau, y, t, out, levels, found, K, work, rtol, atol, method, l
     _start(p, y, t, out, K, work, rtol, atol, method, s)
     i_out, size0 = 1, s[SIZE]
     while i_out < len(t) and s[STATUS] == DONE:
+        _look(p, y, K, work, method, s)
         h = min(s[H], t[-1] - s[WHEN])
-        if s[STABLE] and s[AGE] >= RENEW:
-            _measure(p, y, K, work, s)
         error, h, count = _try_step(p, tableau, s[STABLE], y, h, K, work, rtol, atol, s[RHO])
         s[EVALUATIONS] += count
         s[SPENT] += count
@@ -89,13 +89,16 @@ def advance(p, tableau, y, t, out, levels, found, K, work, rtol, atol, method, l
             s[STATUS] = BLEW_UP
         else:
             ahead = t[-1] if h >= t[-1] - s[WHEN] else s[WHEN] + h
-            looked = False
-            if len(levels):
-                looked = events(p, tableau, y, h, ahead, K, work, levels, found, size0, s)
-            i_out += write(p, tableau, y, h, ahead, K, work, t[i_out:], out[i_out:], looked, s)
+            before, after = s[SIZE] - size0, log_size(p, work[0]) - size0
+            if not s[STABLE] and (t[i_out] < ahead or passes(levels, found, before, after)):
+                extra_stages(p, tableau, y, h, K, work[2])
+                s[EVALUATIONS] += EXTRA
+            find(p, tableau, y, h, ahead, K, work, levels, found, size0, before, after, s)
+            i_out += write(tableau, y, h, ahead, K, work, t[i_out:], out[i_out:], s)
             _accept(y, K, work, error, h, ahead, s)
-            if method == AUTO:
-                _reconsider(p, y, K, work, s)
+            s[SIZE] = after + size0
+            if method == AUTO and s[STABLE] and s[RUN] % TRIAL == 0:
+                _reconsider(s)
         if s[EVALUATIONS] > most and i_out < len(t) and s[STATUS] == DONE:
             s[STATUS] = TOO_MANY
 
@@ -115,14 +118,23 @@ def _start(p, y, t, out, K, work, rtol, atol, method, s):
     s[EVALUATIONS], s[WHEN], s[SINCE], s[STABLE] = 2, t[0], t[0], stable
     s[SWITCH] = t[0] if stable else np.inf
     s[AGE], s[LOOK], s[PATIENCE], s[ERROR] = RENEW, FIRST_LOOK, LOOK_EVERY, 1.0
-    s[SIZE] = np.log(max(norm(y[: p[1] * p[2]]), TINY))
+    s[SIZE] = log_size(p, y)
 
 
 @compiled
-def _measure(p, y, K, work, s):
+def _look(p, y, K, work, method, s):
+    """Measure rho where it is due: for RKL2's stages, and for AUTO to see whether stability holds the explicit step."""
+    due = s[AGE] >= RENEW if s[STABLE] else method == AUTO and s[RUN] >= s[LOOK]
+    if not due:
+        return
     s[RHO], count = spectral_radius(p, y, K[0], work[3], work[1], work[2])
     s[EVALUATIONS] += count
     s[AGE], s[RADIUS] = 0.0, max(s[RADIUS], s[RHO])
+    if not s[STABLE]:
+        s[LOOK] = s[RUN] + LOOK_EVERY
+        if s[H_OLD] * s[RHO] > 0.5 * REAL_INTERVAL:
+            s[STABLE], s[RUN], s[SPENT], s[SINCE], s[H_OLD] = 1.0, 0.0, 0.0, s[WHEN], 0.0
+            s[SWITCH] = min(s[SWITCH], s[WHEN])
 
 
 @compiled
@@ -174,19 +186,12 @@ def _accept(y, K, work, error, h, ahead, s):
 
 
 @compiled
-def _reconsider(p, y, K, work, s):
-    """AUTO, after an accepted step: over to RKL2, or back to DOP853, or neither."""
-    if not s[STABLE] and s[RUN] >= s[LOOK]:
-        _measure(p, y, K, work, s)
-        s[LOOK] = s[RUN] + LOOK_EVERY
-        if s[H_OLD] * s[RHO] > 0.5 * REAL_INTERVAL:
-            s[STABLE], s[RUN], s[SPENT], s[SINCE], s[H_OLD] = 1.0, 0.0, 0.0, s[WHEN], 0.0
-            s[SWITCH] = min(s[SWITCH], s[WHEN])
-    elif s[STABLE] and s[RUN] % TRIAL == 0:
-        if s[SPENT] > STAGES * s[RHO] / REAL_INTERVAL * (s[WHEN] - s[SINCE]):  # explicit steps would have cost less
-            s[STABLE], s[RUN], s[LOOK], s[H] = 0.0, 0.0, s[PATIENCE], 0.9 * REAL_INTERVAL / s[RHO]
-            s[PATIENCE] *= 2
-        s[SPENT], s[SINCE] = 0.0, s[WHEN]
+def _reconsider(s):
+    """AUTO, after a trial of RKL2: back to DOP853, with more patience, if that would have cost less."""
+    if s[SPENT] > STAGES * s[RHO] / REAL_INTERVAL * (s[WHEN] - s[SINCE]):
+        s[STABLE], s[RUN], s[LOOK], s[H] = 0.0, 0.0, s[PATIENCE], 0.9 * REAL_INTERVAL / s[RHO]
+        s[PATIENCE] *= 2
+    s[SPENT], s[SINCE] = 0.0, s[WHEN]
 
 
 @compiled

@@ -80,7 +80,9 @@ def _info_nce(p, y, dy):
             G[i, j] = a[i] * W[i, j]
             Q[i, left + j] = -G[i, j] / tau
     if left:
-        stack[:d] = W
+        for i in range(d):
+            for j in range(k):
+                stack[i, j] = W[i, j]
         np.dot(W.T, G, stack[d:])
         np.dot(Q, stack, dW)
     else:

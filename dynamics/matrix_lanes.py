@@ -32,6 +32,7 @@ from dynamics.matrix_stabilised import EPS
 LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
 PAD = 8  # doubles between the stages: rows 4096 bytes apart, as at d = 8, would share the sets of the first cache
 STIFF_COUNT = 12.0  # accepted steps, net, beyond the edge of stability before a member counts as stiff
+FREE, IDLE = -1, -2  # in place of a lane's member: the next may come, or none waits
 NOW, H, REJECTED, EDGE, EVALUATED, ACCEPTED = range(6)  # rows of the clocks, one column a lane
 
 
@@ -90,7 +91,7 @@ def _judge(clock, l, error, edge, end, leave_stiff):
 @compiled
 def _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, wide, clock, member, i_out, rtol, atol):
     """Lane l gets the next member that waits, or is left idle: nothing moves in it. Returns who waits next."""
-    member[l], i_out[l] = -1, 1
+    member[l], i_out[l] = IDLE, 1
     if waiting < len(y):
         member[l], b = waiting, waiting
         copy(y[b], out[b, 0])
@@ -112,10 +113,13 @@ def advance_lanes(tableau, k, d, ema, a, c, C, rates, y, t, out, rtol, atol, lea
     p, K = workspace(k, d, ema, C.shape[2], n), np.zeros((rows, n * LANES + PAD))
     Y, new, last, share = np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES)
     clock, errors, edges, weights = np.zeros((6, LANES)), np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(rows)
-    member, i_out, waiting = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), 0
-    for l in range(LANES):
-        waiting = _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, share, clock, member, i_out, rtol, atol)
-    while member.max() >= 0:
+    member, i_out, waiting = np.full(LANES, FREE), np.zeros(LANES, np.int64), 0
+    while True:
+        for l in range(LANES):
+            if member[l] == FREE:
+                waiting = _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, share, clock, member, i_out, rtol, atol)
+        if member.max() < 0:
+            return
         step(p, tableau, Y, new, last, K)
         edges_of(K, new, last, K[STAGES + 1], K[STAGES + 2], edges)
         errors_of(tableau, Y, new, K, share, last, rtol, atol, errors)
@@ -142,7 +146,7 @@ def advance_lanes(tableau, k, d, ema, a, c, C, rates, y, t, out, rtol, atol, lea
                 h, ended = 0.0, False
             if ended or h == 0.0 or clock[EVALUATED, l] > most:
                 _leave(stats[b], clock, l, ended)
-                waiting = _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, share, clock, member, i_out, rtol, atol)
+                member[l] = FREE
             else:
                 turn(Y, new, K, l, accepted, h / made)
                 set_step(p, rates[b], h, l)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynamics.matrix_clock import EVALUATIONS, SIZE, STABLE, WHEN
-from dynamics.matrix_explicit import EXTRA, STAGES, copy, explicit_output, extra_stages, norm
+from dynamics.matrix_clock import STABLE, WHEN
+from dynamics.matrix_explicit import STAGES, copy, explicit_output, norm
 from dynamics.matrix_field import compiled
 from dynamics.matrix_stabilised import hermite_output
 
@@ -23,42 +23,45 @@ def _between(tableau, y, h, K, work, x, out, s):
 
 
 @compiled
-def _prepare(p, tableau, y, h, K, work, s):
-    if not s[STABLE]:
-        extra_stages(p, tableau, y, h, K, work[2])
-        s[EVALUATIONS] += EXTRA
-
-
-@compiled
-def write(p, tableau, y, h, ahead, K, work, t, out, ready, s):
-    """Outputs written: out[i] <- y(t[i]) for the t up to `ahead`; ready: the extra stages are there."""
+def write(tableau, y, h, ahead, K, work, t, out, s):
+    """Outputs written: out[i] <- y(t[i]) for the t up to `ahead`, the step's end; needs the extra stages inside."""
     written = 0
     while written < len(t) and t[written] <= ahead:
         if t[written] == ahead:
             copy(work[0], out[written])
         else:
-            if not ready:
-                _prepare(p, tableau, y, h, K, work, s)
-                ready = True
             _between(tableau, y, h, K, work, (t[written] - s[WHEN]) / h, out[written], s)
         written += 1
     return written
 
 
 @compiled
-def events(p, tableau, y, h, ahead, K, work, levels, found, size0, s):
-    """The first passage of each level within the step just made, if it is one; True where the extra stages were made."""
-    before, ready = s[SIZE] - size0, False
-    s[SIZE] = np.log(max(norm(work[0, : p[1] * p[2]]), TINY))
-    after = s[SIZE] - size0
+def log_size(p, y):
+    """log ‖W‖, which no rotation of the inputs changes: near a straight line in t, so that its roots are easy to find."""
+    return np.log(max(norm(y[: p[1] * p[2]]), TINY))
+
+
+@compiled
+def _passes(level, found, before, after):
+    return np.isnan(found) and np.sign(before - level) != np.sign(after - level)
+
+
+@compiled
+def passes(levels, found, before, after):
+    """Whether a step from `before` to `after` is the first passage of any level."""
+    for e in range(len(levels)):  # noqa: SIM110  compiled code has no generators
+        if _passes(levels[e], found[e], before, after):
+            return True
+    return False
+
+
+@compiled
+def find(p, tableau, y, h, ahead, K, work, levels, found, size0, before, after, s):
+    """found[e] <- the time of the first passage of each level within the step just made, if it is one."""
     for e in range(len(levels)):
-        if np.isnan(found[e]) and np.sign(before - levels[e]) != np.sign(after - levels[e]):
-            if not ready:
-                _prepare(p, tableau, y, h, K, work, s)
-                ready = True
+        if _passes(levels[e], found[e], before, after):
             x = _root(p, tableau, y, h, K, work, size0 + levels[e], before - levels[e], after - levels[e], s)
             found[e] = min(s[WHEN] + x * h, ahead)
-    return ready
 
 
 @compiled
@@ -68,7 +71,7 @@ def _root(p, tableau, y, h, K, work, level, fa, fb, s):
     for _ in range(ROOT_TRIES):
         before, x = x, b - fb * (b - a) / (fb - fa)
         _between(tableau, y, h, K, work, x, work[1], s)
-        fx = np.log(max(norm(work[1, : p[1] * p[2]]), TINY)) - level
+        fx = log_size(p, work[1]) - level
         if fx == 0.0 or abs(x - before) * h < ROOT_TOLERANCE:
             return x
         if (fx < 0.0) != (fb < 0.0):
