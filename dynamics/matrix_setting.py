@@ -14,10 +14,10 @@ from dynamics.solver import Solution
 if TYPE_CHECKING:
     from dynamics.matrix_problem import Facts
 
-FAST_FROM = (
-    8  # inputs d; measured with events at rtol 1e-10: 20x at d = 8, 8x at d = 24. Below, the same once compiled,
-)
-# but loading the kernels (and compiling them, once a machine) costs more than the runs of 30 ms that the ladder makes
+# Inputs d from which a Setting takes this path. With events at rtol 1e-10 its integration is 20x faster at d = 8, 8x at
+# d = 24. Below it is faster too, but the ladder's small Settings, as they are, load nothing (0.7 s a process) and compile
+# nothing (40 s once a machine).
+FAST_FROM = 8
 
 
 def covers(setting: Setting, d: int) -> bool:
