@@ -10,7 +10,8 @@ the same steps of the same law; the tests show that the project's steps equal au
     noncollapse        the project's compiled engine
 
 The project's two engines share each batch among RATES learning rates; "one rate" is what is left without that. A call of
-theirs is a whole `sgd_ensemble`, start, population losses and Runs included: some 60 ms at d = 256.
+theirs is a whole `sgd_ensemble`, start, population losses and Runs included: at d = 256 some 0.2 s, about a tenth of the
+calls here and next to nothing of a run of 10^4 steps.
 
 bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of the project's own
 stream of them (numpy's numbers; numpy's rate is normals_m_per_s).
@@ -103,7 +104,9 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[tuple[str, i
     """(name, runs x steps of a call, rates that share a batch, call); a call takes roughly `seconds`."""
     work = 12e-4 * d * d  # µs a pair in a batch, at 10 products of d x d a µs: sets lengths only
     loop = max(10, int(1e6 * seconds / (400 + work * batch)))
-    steps = max(50, int(1e6 * seconds / (5 + work / 4 * min(batch, d)) / RATES))  # at four times that rate; one replica
+    steps = max(
+        150 if batch < d else 50, int(1e6 * seconds / (5 + work / 4 * min(batch, d)) / RATES)
+    )  # at four times that rate; one replica
     s = setting(d, batch)
     plan: list[tuple[str, int, int, Callable[[], Any]]] = [
         ("autograd loop", loop, 1, partial(autograd_loop, d, batch, dtype, loop)),
