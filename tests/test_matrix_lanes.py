@@ -35,8 +35,8 @@ def ensemble(k: int, d: int, count: int, commuting: bool) -> tuple[list[dict], d
 
 @budget(max_examples=25)
 @given(
-    st.integers(1, 7), st.integers(1, 7), st.booleans(), st.sampled_from((None, 0.0, 0.6)), st.sampled_from((0.5, 3.0)),
-    st.sampled_from((0.0, 0.1)), st.sampled_from((None, 0.3)), st.sampled_from((0.2, 1.5)),
+    st.sampled_from((1, 2, 3, 5, 8, 16)), st.sampled_from((1, 2, 3, 5, 8, 16)), st.booleans(),
+    st.sampled_from((None, 0.0, 0.6)), st.sampled_from((0.5, 3.0)), st.sampled_from((0.0, 0.1)), st.sampled_from((None, 0.3)), st.sampled_from((0.2, 1.5)),
 )  # fmt: skip
 def test_lanes_are_the_plain_flow(k, d, commuting, tau0, alpha_p, eta, eta_p, beta) -> None:
     members, stacked = ensemble(k, d, LANES + 1, commuting)  # one waits for a lane
@@ -46,6 +46,21 @@ def test_lanes_are_the_plain_flow(k, d, commuting, tau0, alpha_p, eta, eta_p, be
     for i, q in enumerate(members):
         W, P = plain(q, V0=V0(q), **rates)
         assert distance(fast.W[i], W) < GLOBAL and distance(fast.P[i], P) < GLOBAL  # two integrations, each at rtol
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"beta": 0.5}, {"eta": 0.0}, {"eta_p": 0.1}, {"alpha_p": 1.0}, {"C": "T"}, {"A": "scaled"}]
+)
+def test_a_wrong_flow_in_lanes_is_told_apart(wrong: dict) -> None:
+    members, stacked = ensemble(4, 5, LANES, commuting=False)
+    rates = {"alpha_p": 2.0, "eta": 0.1, "eta_p": 0.3, "beta": 0.4}
+    W, _ = plain(members[1], V0=0.5 * members[1]["W0"], **rates)
+    wrong = {
+        **wrong,
+        **({"C": stacked["C"].mT} if "C" in wrong else {"A": 1.01 * stacked["A"]} if "A" in wrong else {}),
+    }
+    fast = predictor_flow(**{**stacked, **rates, **wrong}, t=TIMES, V0=0.5 * stacked["W0"])
+    assert distance(fast.W[1], W) > 1e3 * GLOBAL  # of order one, not rounding
 
 
 @pytest.mark.parametrize("commuting", [True, False])
