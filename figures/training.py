@@ -23,7 +23,10 @@ ROW = 1.7  # inches a run
 
 
 def draw(arrays: Arrays) -> Figure:
-    """One row a run. arrays: those of one record (t, loss, spectrum, …), or of several, runs (n,) names and t<i>, …"""
+    """One row a run. arrays: those of one record (t, loss, spectrum, …), or of several, runs (n,) names and t<i>, …
+
+    The first row explains lines and markers for all.
+    """
     names = [str(name) for name in arrays["runs"]] if "runs" in arrays else [""]
     figure, axes = style.panels(len(names), 4, width=1.3 * style.PAGE, height=0.6 + ROW * len(names))
     for i, (row, name) in enumerate(zip(axes, names, strict=True)):
@@ -31,8 +34,8 @@ def draw(arrays: Arrays) -> Figure:
         _loss(row[0], run)
         row[0].set_title(name)
         _spectrum(row[1], run)
-        _ranks(row[2], run)
-        _accuracy(row[3], run)
+        _ranks(row[2], run, explained=i == 0)
+        _accuracy(row[3], run, explained=i == 0)
         for ax in row:
             ax.set_xlabel("step" if i == len(names) - 1 else "")
     return figure
@@ -69,15 +72,16 @@ def _spectrum(ax: Axes, run: Arrays) -> None:
         ax.set_ylim(max(top * 10.0**-DECADES, float(lam[lam > 0].min()) / 3), 3 * top)
 
 
-def _ranks(ax: Axes, run: Arrays) -> None:
+def _ranks(ax: Axes, run: Arrays, explained: bool) -> None:
     _over(ax, run, run["erank"], style.PALETTE[0])
     _over(ax, run, run["directions"], style.PALETTE[2], "s")
     ax.set(ylabel="dimensions in use", yscale="log")
     ax.set_ylim(bottom=0.9)
-    ax.legend(handles=_key({"effective rank": (style.PALETTE[0], "o"), "directions": (style.PALETTE[2], "s")}))
+    if explained:
+        ax.legend(handles=_key({"effective rank": (style.PALETTE[0], "o"), "directions": (style.PALETTE[2], "s")}))
 
 
-def _accuracy(ax: Axes, run: Arrays) -> None:
+def _accuracy(ax: Axes, run: Arrays, explained: bool) -> None:
     ax.set_ylabel("probe accuracy")
     if "linear" not in run:
         ax.text(0.5, 0.5, "no labels", ha="center", va="center", transform=ax.transAxes, color=style.MUTED)
@@ -88,12 +92,14 @@ def _accuracy(ax: Axes, run: Arrays) -> None:
         ax.axhline(float(np.mean(run[f"pixels_{name}"])), color=colour, linestyle=(0, (4, 2)), linewidth=0.9)
     ax.axhline(float(np.mean(run["chance"])), color=style.MUTED, linestyle=(0, (1, 1.5)))
     ax.set_ylim(0, 1)
+    if not explained:
+        return
     rules = [
         Line2D([], [], color=style.MUTED, linestyle=(0, (4, 2)), linewidth=0.9, label="on raw pixels"),
         Line2D([], [], color=style.MUTED, linestyle=(0, (1, 1.5)), label="commonest class"),
     ]
     handles = [*_key({"linear": look["linear"], "k-NN": look["knn"]}), *rules]
-    ax.legend(handles=handles, loc="center right", fontsize=6)
+    ax.legend(handles=handles, fontsize=6)
 
 
 def _key(names: dict[str, tuple[str, str]]) -> list[Line2D]:

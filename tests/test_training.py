@@ -263,6 +263,14 @@ def test_the_baseline_of_pixels_is_of_pixels() -> None:
     assert kept["pixels"] == raw["pixels"] and kept["untrained"] != raw["untrained"]
 
 
+def test_the_first_test_images_are_of_every_class_though_the_file_is_sorted(tmp_path: Path) -> None:
+    images, labels = np.zeros((400, 4, 4), np.uint8), np.repeat(np.arange(4), 100)
+    np.savez(tmp_path / "sorted.npz", images=images, labels=labels, test_images=images, test_labels=labels)
+    fed = material(dataclasses.replace(SMALL, data=str(tmp_path / "sorted.npz")), "cpu")
+    assert fed.test.labels is not None and fed.test.labels.bincount().tolist() == [100] * 4
+    assert fed.test.labels[:100].bincount(minlength=4).min() > 5  # 25 ± 4 of each class of a random hundred
+
+
 def test_train_and_test_images_of_two_shapes_are_one_sentence(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", images=np.zeros((90, 4, 4), np.uint8), test_images=np.zeros((9, 5, 5), np.uint8))
     with pytest.raises(RecipeError, match=r"\(1, 4, 4\) and tests on \(1, 5, 5\): make them alike"):

@@ -62,10 +62,15 @@ class Material:
 
 
 def material(recipe: Recipe, device: str) -> Material:
-    """Load the recipe's images onto the device. Raises RecipeError, or DataError where there are none."""
+    """Load the recipe's images onto the device. Raises RecipeError, or DataError where there are none.
+
+    Test images come in an order drawn by the seed, as the first of them are what probes along the way read, and files may
+    be sorted by class.
+    """
     path = None if recipe.path is None else Path(recipe.path)
     train = load(recipe.data, "train", path=path, choose=partial(_chosen, recipe))
-    test = load(recipe.data, "test", path=path)
+    shuffled = partial(torch.randperm, generator=stream(recipe.seed, "probe"))
+    test = load(recipe.data, "test", path=path, choose=shuffled)
     if train.shape != test.shape:
         raise RecipeError(f"{recipe.data} trains on images {train.shape} and tests on {test.shape}: make them alike")
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
