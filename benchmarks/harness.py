@@ -58,6 +58,16 @@ def measure(run: Callable[[], Any], repeats: int = 5, warm_up: bool = True) -> T
     return Timing(statistics.median(seconds), min(seconds), max(seconds), tuple(seconds))
 
 
+def beside(run: Callable[[], Any], other: Callable[[], Any], repeats: int = 5) -> tuple[Timing, float]:
+    """The Timing of `run`, and how many times longer it takes than `other`: both in turn, after a warm-up each, and the median
+    of the ratios. On a machine whose speed drifts by minutes, two medians taken minutes apart are no ratio."""
+    run(), other()
+    pairs = [(measure(run, 1, warm_up=False).median, measure(other, 1, warm_up=False).median) for _ in range(repeats)]
+    seconds = [a for a, _ in pairs]
+    timing = Timing(statistics.median(seconds), min(seconds), max(seconds), tuple(seconds))
+    return timing, statistics.median(a / b for a, b in pairs)
+
+
 def peak_memory(run: Callable[[], Any], warm: Callable[[], Any] | None = None, fresh: bool = False) -> float:
     """MiB of resident memory that `run` needs at its peak beyond what the process held before it; in a child process.
 
