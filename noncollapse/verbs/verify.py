@@ -118,7 +118,9 @@ def _at_setting(args: argparse.Namespace, ids: Sequence[str]) -> int:
                 unmet = [a.name for a in (*claim.states, *claim.needs) if not a.holds(setting)]
                 r = read(claim, setting, rung, BUDGETS[args.budget].replicas)
             except UNREADABLE as error:
-                raise UsageError(f"{claim.id} cannot be read on {rung} at this Setting: {why_unreadable(error)}") from None
+                raise UsageError(
+                    f"{claim.id} cannot be read on {rung} at this Setting: {why_unreadable(error)}"
+                ) from None
             rows.append({"claim": claim.id, "rung": rung, "residual": r.residual, "tolerance": r.tolerance, "ok": r.ok,
                          "note": r.note, "assumptions_unmet": unmet})  # fmt: skip
     if args.json:
