@@ -105,14 +105,15 @@ ISOTROPIC_DESCENT = Step(
 )
 
 
-def _matrix_balance(sign: int) -> sp.Expr:
+def matrix_balance(sign: int) -> sp.Expr:
+    """d/dt (WWᵀ + sign PᵀP/alpha) along W' = PᵀN, P' = alpha N Wᵀ, for any N."""
     return directional(W * T(W) + sign * T(P) * P / alpha, {W: T(P) * N, P: alpha * N * T(W)})
 
 
 BOUNDED = Step(
     r"\tfrac{d}{dt}(WW^\top - P^\top P/\alpha_p) = 0\text{: with } P \text{ also } W \text{ stays bounded, so } G \to 0",
-    lambda: _matrix_balance(-1),
-    lambda: _matrix_balance(1),
+    lambda: matrix_balance(-1),
+    lambda: matrix_balance(1),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sympy as sp
 
 from derivations.algebra import T, matrix, tr
-from derivations.byol_proofs import BOUNDED, A, C, P, W, a, alpha, c
+from derivations.byol_proofs import A, C, P, W, a, alpha, c, matrix_balance
 from derivations.proof import Step
 
 k = sp.Symbol("k", positive=True, integer=True)
@@ -40,7 +40,11 @@ STAYS = (
         lambda: _energy(1),
         lambda: _energy(2),
     ),
-    BOUNDED,
+    Step(
+        r"\tfrac{d}{dt}(P^\top P/\alpha_p - WW^\top) = 0\text{: } K = P^\top P/\alpha_p - WW^\top \text{ is kept}",
+        lambda: matrix_balance(-1),
+        lambda: matrix_balance(1),
+    ),
     Step(
         r"P^\top P = \alpha_p(WW^\top + K):\ \|Y\|^2 = \alpha_p(\|WW^\top\|^2 + \mathrm{tr}\,KWW^\top)"
         r" \ge \alpha_p(\|WW^\top\|^2 - \kappa\|W\|^2),\ \kappa = \max(0, -\lambda_{\min}(K))",

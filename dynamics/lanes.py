@@ -16,6 +16,8 @@ from math import isfinite, isnan, nan
 import numpy as np
 from numba import njit, types
 
+from dynamics.regula_falsi import narrowed, proposed
+
 LANES = 16  # four AVX2 vectors; measured: 8 to 64 differ by less than a fifth
 
 T, H, T_END, T_NEXT = 0, 1, 2, 3  # time, proposed step, end, next output time
@@ -171,24 +173,16 @@ def within(advance, S, alone, accept, l, n, events, theta):
 
 @compiled
 def root(advance, S, alone, accept, l, n, events, e):
-    """The fraction of lane l's last step at which event e changes sign, NaN if it does not: Anderson and Björck's
-    regula falsi (1973), bracketed throughout, of order 1.7."""
-    a, b = 0.0, 1.0
+    """The fraction of lane l's last step at which event e changes sign, NaN if it does not."""
+    a, b, x = 0.0, 1.0, 1.0
     fa, fb = S[(EVENTS + events + e) * LANES + l], S[(EVENTS + 2 * events + e) * LANES + l]
     if (fa < 0.0) == (fb < 0.0):
         return nan
-    x = b
     for _ in range(ROOT_TRIES):
-        before, x = x, b - fb * (b - a) / (fb - fa)
-        if not (a <= x <= b or b <= x <= a):
-            x = 0.5 * (a + b)
+        before, x = x, proposed(a, fa, b, fb)
         within(advance, S, alone, accept, l, n, events, x)
         fx = alone[(EVENTS + 2 * events + e) * LANES]
         if fx == 0.0 or abs(x - before) < ROOT_TOLERANCE:
             return x
-        if (fx < 0.0) != (fb < 0.0):
-            a, fa = b, fb
-        else:
-            fa *= 1.0 - fx / fb if fx / fb < 1.0 else 0.5
-        b, fb = x, fx
+        a, fa, b, fb = narrowed(a, fa, b, fb, x, fx)
     return x

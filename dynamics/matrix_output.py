@@ -8,6 +8,7 @@ from dynamics.matrix_clock import STABLE, WHEN
 from dynamics.matrix_explicit import STAGES, copy, explicit_output, norm
 from dynamics.matrix_field import compiled
 from dynamics.matrix_stabilised import hermite_output
+from dynamics.regula_falsi import narrowed, proposed
 
 TINY = 1e-300  # below any norm: keeps the logarithm of an exact 0 finite
 ROOT_TRIES, ROOT_TOLERANCE = 60, 1e-12  # of an event: the last update, in units of t
@@ -66,17 +67,13 @@ def find(p, tableau, y, h, ahead, K, work, levels, found, size0, before, after, 
 
 @compiled
 def _root(p, tableau, y, h, K, work, level, fa, fb, s):
-    """The share of the step at which log ‖W‖ is at the level: Anderson and Björck's regula falsi, bracketed throughout."""
+    """The share of the step at which log ‖W‖ is at the level."""
     a, b, x = 0.0, 1.0, 1.0
     for _ in range(ROOT_TRIES):
-        before, x = x, b - fb * (b - a) / (fb - fa)
+        before, x = x, proposed(a, fa, b, fb)
         _between(tableau, y, h, K, work, x, work[1], s)
         fx = log_size(p, work[1]) - level
         if fx == 0.0 or abs(x - before) * h < ROOT_TOLERANCE:
             return x
-        if (fx < 0.0) != (fb < 0.0):
-            a, fa = b, fb
-        else:
-            fa *= 1.0 - fx / fb if fx / fb < 1.0 else 0.5
-        b, fb = x, fx
+        a, fa, b, fb = narrowed(a, fa, b, fb, x, fx)
     return x
