@@ -10,7 +10,7 @@ the same steps of the same law; the tests show that the project's steps equal au
     noncollapse        the project's compiled engine
 
 The project's two engines share each batch among RATES learning rates; "one rate" is what is left without that. A call of
-theirs is a whole `sgd_ensemble`, start, population losses and Runs included: at d = 256 some 0.2 s, about a tenth of the
+theirs is a whole `sgd_ensemble`, start, population losses and Runs included: at d = 256 some 0.2 s, a twentieth of the
 calls here and next to nothing of a run of 10^4 steps.
 
 bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of the project's own
@@ -104,9 +104,10 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[tuple[str, i
     """(name, runs x steps of a call, rates that share a batch, call); a call takes roughly `seconds`."""
     work = 12e-4 * d * d  # µs a pair in a batch, at 10 products of d x d a µs: sets lengths only
     loop = max(10, int(1e6 * seconds / (400 + work * batch)))
-    steps = max(
-        150 if batch < d else 50, int(1e6 * seconds / (5 + work / 4 * min(batch, d)) / RATES)
-    )  # at four times that rate; one replica
+    steps = max(  # at four times that rate; one replica; long enough for the start to be little of it
+        (300 if batch < d else 100) if d > 128 else 100,
+        int(1e6 * seconds / (5 + work / 4 * min(batch, d)) / RATES),
+    )
     s = setting(d, batch)
     plan: list[tuple[str, int, int, Callable[[], Any]]] = [
         ("autograd loop", loop, 1, partial(autograd_loop, d, batch, dtype, loop)),
@@ -171,17 +172,23 @@ def repeat(A: Array, B: Array, C: Array, calls: int) -> None:
 
 
 def rows_of(d: int, batch: int, dtype: str, limits: dict[str, float], seconds: float) -> list[dict[str, Any]]:
+    """A row a method. The loop, which the goals are about, is timed in turn with the project: on a machine whose speed drifts
+    by minutes the others' ratios, of medians taken one after another, are rougher."""
+    plan = methods(d, batch, dtype, seconds)
+    own_count, own = next((count, call) for name, count, _, call in plan if name == "noncollapse")
     rows = []
-    for name, count, rates, call in methods(d, batch, dtype, seconds):
-        timing = harness.measure(call, 5)
+    for name, count, rates, call in plan:
+        paired = name == "autograd loop"
+        timing, ratio = harness.beside(call, own) if paired else (harness.measure(call, 5), None)
         form, least, blas = bounds(d, batch, dtype, rates, limits)
         micro = [1e6 * t / count for t in (timing.median, timing.minimum, timing.maximum)]
         ours = name.startswith(("noncollapse", "batched"))
         rows.append({"d": d, "batch": batch, "dtype": dtype, "form": form if ours else "pairs", "method": name,
                      "rates": rates, "us_per_run_step": micro[0], "us_min": micro[1], "us_max": micro[2]}
+                    | ({} if ratio is None else {"slower": ratio * own_count / count})
                     | ({"bound_us": least, "share_of_bound": least / micro[0], "blas_us": blas} if ours else {}))  # fmt: skip
     best = next(r["us_per_run_step"] for r in rows if r["method"] == "noncollapse")
-    return [r | {"slower": r["us_per_run_step"] / best} for r in rows]
+    return [{"slower": r["us_per_run_step"] / best} | r for r in rows]
 
 
 def goals(rows: Sequence[dict[str, Any]]) -> dict[str, str]:

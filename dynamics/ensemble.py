@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +115,7 @@ def integrate_many(
         raise FieldError(f"stop names {len(halt)} events, but there are {e}: give one truth value an event")
     if jacobian is not None:
         check_jacobian(field, jacobian, first, n)
-    work = _Work(field, n, len(values) - n, events, e, jacobian or jacobian_kind(field, first, n), method,
+    work = _Work(field, n, len(values) - n, events, e, jacobian, first, method,
                  np.array([atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT]), grid, halt)  # fmt: skip
     size = int(np.prod(shape))
     out = Ensemble(
@@ -124,8 +125,10 @@ def integrate_many(
     spans = [(low, min(low + BLOCK, size)) for low in range(0, size, BLOCK)]
     if size:
         work.prepare()
-    with ThreadPoolExecutor(threads) as pool:
-        for low, high in pool.map(lambda span: work.block(out, values, ends, shape, *span), spans):
+    solve = lambda span: work.block(out, values, ends, shape, *span)  # noqa: E731
+    alone = threads == 1 or len(spans) <= 1  # starting threads takes longer than some hundred members
+    with nullcontext() if alone else ThreadPoolExecutor(threads) as pool:
+        for low, high in pool.map(solve, spans) if pool else map(solve, spans):
             if progress:
                 progress(high - low)
     return Ensemble(
@@ -143,14 +146,17 @@ class _Work:
     m: int
     events: Function | None
     e: int
-    jacobian: Function | str
+    jacobian: Function | None
+    first: list[float]  # arguments of the field at the first member
     method: str
     limits: Array  # atol, rtol, most tries, and the count at which a member is stiff
     grid: Array
     stop: NDArray[Any]
 
     def kernels(self, kind: str) -> tuple[Any, Any]:
-        jacobian = self.jacobian if kind == "stiff" else "complex"  # unused: one explicit kernel serves all
+        jacobian = "complex"  # unused where explicit: one such kernel serves all
+        if kind == "stiff":
+            jacobian = self.jacobian or jacobian_kind(self.field, self.first, self.n)
         try:
             return kernels(kind, self.field, self.n, self.m, self.events, self.e, jacobian)
         except FieldError:
