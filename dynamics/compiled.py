@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 from numba.core.errors import NumbaError
 
-from dynamics import kernel_source, lanes
+from dynamics import kernel_source, lanes, rough_power
 from dynamics.setting import SettingError
 
 Function = Callable[..., Any]
@@ -103,7 +103,8 @@ def _jit(function: Function, signature: Any, keep: bool, **options: Any) -> Any:
 def _kept(text: str, functions: list[Function]) -> Path | None:
     """The file that holds the text, written if it is new; None where it cannot be kept."""
     try:
-        prints = [text, numba.__version__, str(sorted(OPTIONS)), *(fingerprint(f) for f in functions)]
+        used = Path(rough_power.__file__).read_text(encoding="utf-8")  # what the text calls that is not in it
+        prints = [text, used, numba.__version__, str(sorted(OPTIONS)), *(fingerprint(f) for f in functions)]
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(home) / "noncollapse" / "kernels"
         path = folder / f"{hashlib.sha256(chr(10).join(prints).encode()).hexdigest()[:24]}.py"
