@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 # d = 24. Below it is faster too, but the ladder's small Settings, as they are, load nothing (0.7 s a process) and compile
 # nothing (40 s once a machine).
 FAST_FROM = 8
+LONG = 200.0  # flow time from which a smaller one takes it too: thousands of evaluations, each of them scipy's overhead
 
 
 def covers(setting: Setting, d: int) -> bool:
-    """Whether a Setting of d inputs is a flow that `matrix_flow` knows, and large enough.
+    """Whether a Setting of d inputs is a flow that `matrix_flow` knows, and large or long enough.
 
     It knows every predictor but "optimal", and no flow without stop-gradient of an online target: there the target's
     gradient asks for three more products and for B; those keep the path of `dynamics.solver`.
     """
     o = setting.objective
     known = o.loss == "predictor" and o.predictor != "optimal" and (o.stop_gradient or o.target == "ema")
-    return known and d >= FAST_FROM
+    return known and (d >= FAST_FROM or setting.training.t_end >= LONG)
 
 
 def solve(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matrix_cases import GLOBAL, distance
 
-from dynamics.matrix_setting import FAST_FROM
+from dynamics.matrix_setting import FAST_FROM, LONG
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 from dynamics.simulate import EVENTS, flow, flow_batch
 
@@ -43,6 +43,15 @@ def test_fast_run_is_the_plain_run(predictor: str, target: str) -> None:
             a is None or abs(a - b) < 1e-6
         )  # t: an error of GLOBAL relative to ‖W‖ = 0.01 of its start, at a rate >= 0.1
     assert fast.facts["collapse_time"] is not None  # so that the comparison above is one
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_long_flow_of_few_inputs_takes_it_too(d: int) -> None:
+    s = replace(setting(d=d, k=2), training=Training(t_end=LONG, eta=0.05))
+    fast, slow = flow(s), plain(s)
+    assert "spectral_radius" in fast.facts and "spectral_radius" not in slow.facts
+    assert max(distance(fast[name], X) for name, X in slow.obs.items()) < GLOBAL  # as above
+    assert "spectral_radius" not in flow(replace(s, training=Training(t_end=LONG / 2, eta=0.05))).facts
 
 
 def test_growth_is_timed_too() -> None:
