@@ -63,7 +63,7 @@ def against_size(name: str, rows: Sequence[Mapping[str, Any]], N: int, d: int) -
                     x, y = ([r[key] for r in own] for key in (along, "seconds"))
                     spread = [[r["seconds"] - r["s_min"] for r in own], [r["s_max"] - r["seconds"] for r in own]]
                     ax.errorbar(x, y, spread, marker=marker, color=colour, label=method, capsize=2)
-                bound = sorted({(r[along], r["bound_s"]) for r in here})
+                bound = sorted({r[along]: r["bound_s"] for r in here}.items())  # as measured beside the last method
                 ax.plot(*zip(*bound, strict=True), "--", color=style.MUTED, label="products + exponentials (bound)")
                 (key, value), *_ = fixed.items()
                 ax.set(xscale="log", yscale="log", title=f"{dtype}, {key} = {value}", xlabel=along)
