@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dynamics.matrix_problem import Facts
 
 # Inputs d from which a Setting takes this path. With events at rtol 1e-10 its integration is 20x faster at d = 8, 8x at
-# d = 24. Below it is faster too, but the ladder's small Settings, as they are, load nothing (0.7 s a process) and compile
+# d = 24. Below it is faster too, but the small and short Settings of the ladder so load nothing (0.7 s a process) and compile
 # nothing (40 s once a machine).
 FAST_FROM = 8
 LONG = 200.0  # flow time from which a smaller one takes it too: thousands of evaluations, each of them scipy's overhead
