@@ -139,13 +139,20 @@ def compare(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for r in own:
             r[ratio] = r[time] / own[-1][time]
         for family, goal in goals.items():
-            ratios = [r[ratio] for r in timed if r["family"] != "project" and family in (r["family"], "any")]
-            if ratios:
-                said = f"{min(ratios):.3g}x" + (" at the worst member" if suffix else "")
-                said += "" if min(ratios) >= goal else " (missed)"
+            peers = [r for r in timed if r["family"] != "project" and family in (r["family"], "any")]
+            if peers:
                 key = f"{case}: {family}, at least {goal}x"
-                reached[key] = f"{reached[key]}, {said}" if key in reached else said
+                said = _said(peers, ratio, goal) + (" at the worst member" if suffix else "")
+                reached[key] = f"{reached[key]}; {said}" if key in reached else said
     return reached
+
+
+def _said(peers: Sequence[dict[str, Any]], ratio: str, goal: float) -> str:
+    """The least ratio; where some peers miss the goal, each of those and the least of the others."""
+    missed = [r for r in peers if r[ratio] < goal]
+    others = [r[ratio] for r in peers if r[ratio] >= goal]
+    said = [f"{r[ratio]:.3g}x (missed; {r['method']} of {r['members']:,})" for r in missed]
+    return ", ".join(said + [f"{'others at least ' if missed else ''}{min(others):.3g}x"] * bool(others))
 
 
 def million(tol: float) -> dict[str, Any]:
