@@ -21,7 +21,8 @@ import numpy as np
 from numba import njit
 from numba.core.errors import NumbaError
 
-from dynamics import kernel_source, lanes, rough_power
+from dynamics import kernel_source, lanes
+from dynamics.machine_code import kept_jit
 from dynamics.setting import SettingError
 
 Function = Callable[..., Any]
@@ -89,7 +90,7 @@ def _with_helpers(function: Function, outer: tuple[Function, ...] = ()) -> Funct
 def _jit(function: Function, signature: Any, keep: bool, **options: Any) -> Any:
     """Compile for one signature and no other; kept on disk if asked for and possible."""
     try:
-        out = njit(signature, cache=keep, **options)(function)
+        out = (kept_jit if keep else njit)(signature, **options)(function)
     except NumbaError:
         raise
     except Exception:  # no folder that numba may write to, or a damaged file: costs a compilation, never the run
@@ -103,8 +104,7 @@ def _jit(function: Function, signature: Any, keep: bool, **options: Any) -> Any:
 def _kept(text: str, functions: list[Function]) -> Path | None:
     """The file that holds the text, written if it is new; None where it cannot be kept."""
     try:
-        used = Path(rough_power.__file__).read_text(encoding="utf-8")  # what the text calls that is not in it
-        prints = [text, used, numba.__version__, str(sorted(OPTIONS)), *(fingerprint(f) for f in functions)]
+        prints = [text, numba.__version__, str(sorted(OPTIONS)), *(fingerprint(f) for f in functions)]
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         folder = Path(home) / "noncollapse" / "kernels"
         path = folder / f"{hashlib.sha256(chr(10).join(prints).encode()).hexdigest()[:24]}.py"

@@ -74,13 +74,13 @@ def explicit_step(n: int, m: int) -> list[str]:
         terms = [f"({combination(e, [stage[j] for stage in k])}) * s{j}" for j in range(n)]
         lines += [f"    {name}{j} = {term}" for j, term in enumerate(terms)]
     lines.append(f"    a, b = {mean_square(names('a', n))}, {mean_square(names('b', n))}")
-    lines.append("    error = h * h * a * (a / (a + 0.01 * b + 1e-300))")
+    lines.append("    square = h * h * a * (a / (a + 0.01 * b + 1e-300))")
     moved = " + ".join(f"(({fz[j]} - {k[-1][j]}) * s{j}) * (({fz[j]} - {k[-1][j]}) * s{j})" for j in range(n))
     apart = " + ".join(
         f"(({z[j]} - x{stages - 1}_{j}) * s{j}) * (({z[j]} - x{stages - 1}_{j}) * s{j})" for j in range(n)
     )
     lines.append(f"    stiff = h * h * ({moved}) > {STABILITY**2!r} * ({apart})")
-    return [*lines, f"    return {', '.join([*z, *fz])}, error, stiff"]
+    return [*lines, f"    return {', '.join([*z, *fz])}, square, stiff"]
 
 
 def jacobian_lines(n: int, m: int, how: str) -> list[str]:
@@ -145,8 +145,8 @@ def stiff_step(n: int, m: int, how: str) -> list[str]:
     z, fz = names("z", n), names("fz", n)
     lines += [f"    {z[j]} = x5_{j} + {u[5][j]}" for j in range(n)]
     lines += [assign(fz, f"field({', '.join([*z, *q])})"), *sizes(z, y)]
-    lines.append(f"    error = {mean_square([f'{u[5][j]} * s{j}' for j in range(n)])} if whole else 1e300")
-    return [*lines, f"    return {', '.join([*z, *fz])}, error, False"]
+    lines.append(f"    square = {mean_square([f'{u[5][j]} * s{j}' for j in range(n)])} if whole else 1e300")
+    return [*lines, f"    return {', '.join([*z, *fz])}, square, False"]
 
 
 def every_lane(kind: str, n: int, m: int, e: int) -> list[str]:
@@ -157,7 +157,7 @@ def every_lane(kind: str, n: int, m: int, e: int) -> list[str]:
     """
     y, k, q, z, fz = names("y", n), names("k0_", n), names("q", m), names("z", n), names("fz", n)
     g, row = names("g", e), rows(n, e)
-    halvings = {"explicit": 4, "stiff": 3}[kind]  # of the error's square: orders 8 and 4
+    halvings = {"explicit": 4, "stiff": 3}[kind]  # of the exponent of the error's square: orders 8 and 4
     at = lambda r: f"S[{r * lanes.LANES} + l]"  # noqa: E731
     lines = [
         "def advance(S, count, limits):",
@@ -171,8 +171,8 @@ def every_lane(kind: str, n: int, m: int, e: int) -> list[str]:
     body += [f"t, end, t_next = {at(lanes.T)}, {at(lanes.T_END)}, {at(lanes.T_NEXT)}"]
     body += [f"active = {at(lanes.ACTIVE)} != 0.0", f"most_growth = 1.0 if {at(lanes.REJECTED)} != 0.0 else 10.0"]
     body += [f"h = {at(lanes.H)}", "left = end - t", "whole = h >= left", "h = left if whole else h"]
-    body += [f"({', '.join([*z, *fz])}, error, stiff) = step({', '.join([*y, *k, *q, 'h', 'atol', 'rtol'])})"]
-    body += ["good = error <= 1.0", f"change = {SAFETY!r} * inverse_root(error, {halvings})"]
+    body += [f"({', '.join([*z, *fz])}, square, stiff) = step({', '.join([*y, *k, *q, 'h', 'atol', 'rtol'])})"]
+    body += ["good = square <= 1.0", f"change = {SAFETY!r} * inverse_root(square, {halvings})"]
     body += ["change = change if change > 0.2 else 0.2", "change = change if change < most_growth else most_growth"]
     body += ["change = change if good or change < 1.0 else 0.2"]
     body += ["new = end if whole else t + h", "new = new if good else t", "longer = h * change"]

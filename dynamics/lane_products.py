@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from dynamics.machine_code import kept_jit
 
 LANES = 4  # doubles of one AVX2 register
 VECTOR = ir.VectorType(ir.DoubleType(), LANES)
@@ -64,7 +66,7 @@ def block(rows: int, columns: int) -> Callable[..., Any]:
 _whole, _wide, _tall, _single = block(ROWS, COLUMNS), block(1, COLUMNS), block(ROWS, 1), block(1, 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kept_jit(nogil=True, error_model="numpy")
 def product(out, o, a, p, ai, am, b, q, bm, bj, I, J, M):
     """out <- a b for every lane: out (I, J) row by row from entry o on, a[i, m] at entry p + i ai + m am, b[m, j] at
     q + m bm + j bj; so a transpose is a pair of strides exchanged. Flat arrays of LANES doubles an entry."""

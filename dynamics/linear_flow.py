@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.linalg import svdvals
 
+from dynamics.machine_code import kept_jit
 from dynamics.run import Array
 
 GRADED = 1e-6  # columns within this ratio leave an SVD's rounding, 1e-16 of the largest, at 1e-10 of the smallest
@@ -99,7 +99,7 @@ class LinearFlow:
         return np.where(total[:, 0] > 0, np.exp(entropy), 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kept_jit(nogil=True, error_model="numpy")
 def _graded_singular_values(rows, logs):
     """Log singular values, falling, of diag(e^logs) rows by one-sided Jacobi; logs (r,) fall, rows (r, d) overwritten.
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from dynamics.machine_code import kept_jit
 
 PREDICTOR, INFO_NCE, INFO_NCE_SAMPLES = 0, 1, 2  # whose velocity
 
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered and fused; NaN and infinity keep their meaning
-compiled: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+compiled: Any = kept_jit(nogil=True, error_model="numpy", fastmath=FAST)
 
 
 @compiled

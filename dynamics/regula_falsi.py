@@ -8,17 +8,17 @@ The caller evaluates f between the two, as only it knows how; f_a and f_b differ
 
 from __future__ import annotations
 
-from numba import njit
+from dynamics.machine_code import kept_jit
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kept_jit(nogil=True, error_model="numpy")
 def proposed(a, fa, b, fb):
     """Where to evaluate f next: the secant's root, or the middle where rounding puts that outside the bracket."""
     x = b - fb * (b - a) / (fb - fa)
     return x if a <= x <= b or b <= x <= a else 0.5 * (a + b)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kept_jit(nogil=True, error_model="numpy")
 def narrowed(a, fa, b, fb, x, fx):
     """The bracket (a, f_a, b, f_b) after f(x) = fx was seen."""
     if (fx < 0.0) != (fb < 0.0):

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from dynamics.images import image_pool
+from dynamics.machine_code import kept_jit
 from dynamics.run import Array
 from dynamics.setting import ImageViews, Setting, SettingError
 from dynamics.views import moments
@@ -180,7 +180,7 @@ class GaussianStream:
         return batch_of(self.shape, *self.law.columns(R.mT), n=n)
 
 
-@numba.njit(cache=True, nogil=True)
+@kept_jit(nogil=True)
 def _triangles(upper: Array, diagonal: Array, columns: int) -> Array:
     """R (S, m, columns): upper triangles with the given diagonals (S, m) and, row by row, the entries above them."""
     S, m = diagonal.shape

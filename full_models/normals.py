@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dynamics.machine_code import kept_jit
 from dynamics.run import Array
 
 LAYERS, R = 256, 3.6541528853610088  # r: the areas of 256 layers are then equal
@@ -49,7 +50,7 @@ class Normals:
         return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kept_jit(nogil=True)
 def _fill(state: NDArray[np.uint64], out: Array) -> None:
     a, b, c, count = state
     for i in range(len(out)):

@@ -9,8 +9,6 @@ stores asks for that name. (numba has a wrapper of its own, `numba_xxgemm`, but 
 **Small factors** are not worth BLAS's packing: 64 x 64 by 64 x 32 runs at 35 GFLOP/s in float64 and 60 in float32, of 49 and 98
 that the core has (measured on AVX2, Zen 3). Tiles of 4 rows and two vectors of C, held in registers while k runs, reach
 45 and 91. They are written as LLVM vectors, since loops over arrays that may overlap vectorise by luck.
-
-numba's disk cache watches the file of the calling function only: after a change here, touch the callers.
 """
 
 from __future__ import annotations

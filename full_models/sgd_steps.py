@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynamics.machine_code import kept_jit
 from dynamics.run import Array
 from dynamics.setting import Setting
 from full_models.batches import Batch, Pairs
@@ -72,7 +73,7 @@ def compiled(parts: Parts, rates: Rates, weights: Weights, batch: Batch) -> None
     steps(parts, rates, *weights, *arrays)
 
 
-@numba.njit(cache=True, nogil=True)
+@kept_jit(nogil=True)
 def _steps_on_pairs(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, X: Array, Y: Array) -> None:
     """E has h/n in it and D = -Pᵀ E, so that P and W take their gradients inside the products."""
     (L, k, _), (S, _, n) = W.shape, X.shape
@@ -93,7 +94,7 @@ def _steps_on_pairs(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, X:
                 gemm(1, E, Yt[s], 1, W[l])
 
 
-@numba.njit(cache=True, nogil=True)
+@kept_jit(nogil=True)
 def _steps_on_moments(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, A: Array, C: Array, B: Array) -> None:
     """∂J/∂P asks for the old W and ∂J/∂W for the old P: here D = ∂J/∂W is stored."""
     L, k, d = W.shape

@@ -19,11 +19,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
+
+from dynamics.machine_code import kept_jit
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,14 @@ def _exponential_of_a_form(x: Any) -> Callable[[Any], Any]:
     return compiled
 
 
-@numba.njit(cache=True, nogil=True)
+@kept_jit(nogil=True)
 def exponentials(x: NDArray[Any], out: NDArray[Any]) -> None:
     """out = exp x, one-dimensional, of one type: the bare function, whose errors are tested and whose rate is a bound."""
     for i in range(len(x)):
         out[i] = exponential(x[i])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@kept_jit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def softmax_rows(
     s: NDArray[Any],
     c: NDArray[Any],

@@ -1,0 +1,68 @@
+"""One try of the explicit lanes against scipy's own DOP853: what is accepted, and the step that is proposed next."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.integrate import DOP853
+
+from dynamics import compiled, lanes, modes
+from dynamics.kernel_source import SAFETY, rows
+from dynamics.rough_power import HIGH
+
+Q = [1.3, 1.0, 1.5, 0.8, 0.1, 0.05]  # a, c, alpha_p, beta, eta, eta_p
+ATOL = 1e-12
+LENGTHS, RTOLS = st.floats(0.2, 3.0), st.floats(-9.0, -2.0)
+ROUNDING = 1e-6  # of the norm: stages of order one differ by 1e-16, error combinations above 1e-10 are used
+
+
+def tried(y0: list[float], h: float, rtol: float) -> tuple[bool, float]:
+    """Whether the kernel accepts a step h from y0 at this rtol, and h's next value over h."""
+    advance, begin = compiled.kernels("explicit", modes.field, 3, 6, None, 0, "complex")
+    row, at = rows(3, 0), lambda r: r * lanes.LANES
+    S = np.zeros((row["q"] + 6) * lanes.LANES)
+    S[[at(row["y"] + j) for j in range(3)]], S[[at(row["q"] + j) for j in range(6)]] = y0, Q
+    S[at(lanes.T_END)] = np.inf
+    begin(S, 0)
+    S[at(lanes.H)] = h
+    advance(S, 1, np.array([ATOL, rtol, np.inf, np.inf]))
+    return bool(S[at(lanes.ACCEPTED)]), S[at(lanes.H)] / h
+
+
+def norm(y0: list[float], h: float, rtol: float) -> float:
+    """scipy's error norm of the same step."""
+    solver = DOP853(
+        lambda _, y: np.array(modes.field(*y, *Q)), 0.0, np.array(y0), np.inf, first_step=h, rtol=rtol, atol=ATOL
+    )
+    y_new, f_new = _rk_step(solver, h)
+    scale = ATOL + rtol * np.maximum(np.abs(y0), np.abs(y_new))
+    solver.K[-1] = f_new
+    return float(solver._estimate_error_norm(solver.K, h, scale))
+
+
+def _rk_step(solver: DOP853, h: float) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.integrate._ivp.rk import rk_step
+
+    return rk_step(solver.fun, 0.0, solver.y, solver.f, h, solver.A, solver.B, solver.C, solver.K)
+
+
+@settings(deadline=None)
+@given(st.floats(0.2, 0.9), st.floats(0.2, 0.9), LENGTHS, RTOLS)
+def test_a_try_is_judged_as_scipy_does(p: float, w: float, h: float, exponent: float) -> None:
+    y0, rtol = [p, w, 0.5 * w], 10.0**exponent
+    E = norm(y0, h, rtol)
+    assume(E * rtol > 1e-10 and abs(E - 1) > ROUNDING)  # above rounding, and not on the edge itself
+    accepted, change = tried(y0, h, rtol)
+    assert accepted == (E <= 1)
+    wanted = SAFETY * E ** (-1 / 8)
+    low, high = max(0.2, wanted * (1 - ROUNDING)), max(0.2, wanted * HIGH * (1 + ROUNDING))  # the kernel's own clip
+    assert min(10.0, low) <= change <= min(10.0, high) or (not accepted and change == pytest.approx(0.2))
+
+
+def test_both_answers_occur() -> None:
+    """The test above compares something: the same step is rejected at a tolerance just below its error, accepted just above."""
+    y0, h = [0.6, 0.9, 0.2], 1.0
+    rtol = next(r for r in np.geomspace(1e-9, 1e-2, 400) if norm(y0, h, r) <= 1)  # steps of 4 %
+    assert tried(y0, h, rtol)[0] and not tried(y0, h, rtol / 1.1)[0]
