@@ -10,8 +10,8 @@ the same steps of the same law; the tests show that the project's steps equal au
     noncollapse        the project's compiled engine
 
 The project's two engines share each batch among RATES learning rates; "one rate" is what is left without that. A call of
-theirs is a whole `sgd_ensemble`, start, population losses and Runs included: at d = 256 some 0.2 s, a twentieth of the
-calls here and next to nothing of a run of 10^4 steps.
+theirs is a whole `sgd_ensemble`, start, population losses and Runs included: some hundredths of the calls here, at most at
+d = 256, and next to nothing of a run of 10^4 steps.
 
 bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of the project's own
 stream of them (numpy's numbers; numpy's rate is normals_m_per_s).

@@ -153,7 +153,7 @@ def every_lane(kind: str, n: int, m: int, e: int) -> list[str]:
     """advance(S, count, limits): one try in each of the first `count` lanes; how many of them call.
 
     h ← h · clip(SAFETY error^(-1/p), 0.2, 10), from the square of the error and with a rough power: steps are tried, not
-    relied on, and exact roots and divisions took a tenth of a try. No growth after a rejection.
+    relied on, and the chain of exact roots and divisions would be waited for. No growth after a rejection.
     """
     y, k, q, z, fz = names("y", n), names("k0_", n), names("q", m), names("z", n), names("fz", n)
     g, row = names("g", e), rows(n, e)

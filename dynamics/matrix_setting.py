@@ -14,9 +14,8 @@ from dynamics.solver import Solution
 if TYPE_CHECKING:
     from dynamics.matrix_problem import Facts
 
-# Inputs d from which a Setting takes this path. With events at rtol 1e-10 its integration is 20x faster at d = 8, 8x at
-# d = 24. Below it is faster too, but the small and short Settings of the ladder so load nothing (0.7 s a process) and compile
-# nothing (40 s once a machine).
+# Inputs d from which a Setting takes this path. Below it is faster too, but so the small and short Settings of the ladder
+# neither load the compiled steppers in every process nor compile them once a machine.
 FAST_FROM = 8
 LONG = 200.0  # flow time from which a smaller one takes it too: thousands of evaluations, each of them scipy's overhead
 
