@@ -59,11 +59,15 @@ def kernels(
     try:
         space: dict[str, Any] = {"__name__": __name__} | {name: _with_helpers(f) for name, f in given.items()}
         exec(compile(text, str(path or "<kernels>"), "exec"), space)
-        keep = path is not None
-        return (
-            _jit(space["advance"], lanes.ADVANCE, keep, **OPTIONS),
-            _jit(space["begin"], lanes.BEGIN, keep, **OPTIONS),
+        parts = space["advance"], space["begin"]
+        if path:
+            for part in parts:  # machine code is found by name: of two fields kept by two runs, one would run for both
+                part.__qualname__ = f"{part.__name__}_{path.stem}"
+        advance, begin = (
+            _jit(part, signature, path is not None, **OPTIONS)
+            for part, signature in zip(parts, (lanes.ADVANCE, lanes.BEGIN), strict=True)
         )
+        return advance, begin
     except NumbaError as error:
         first = str(error).strip().splitlines()[-1]
         raise FieldError(
@@ -73,10 +77,11 @@ def kernels(
 
 
 def _with_helpers(function: Function, outer: tuple[Function, ...] = ()) -> Function:
-    """The same function, but the plain functions that it calls are compiled, as numba asks for."""
+    """The same function, but the functions that it calls are compiled into it; already compiled ones too, from their source."""
+    function = _plain(function)
     if not isinstance(function, FunctionType) or function in outer:
         return function
-    used = {name: function.__globals__.get(name) for name in _names(function.__code__)}
+    used = {name: _plain(function.__globals__.get(name)) for name in _names(function.__code__)}
     inner = {
         name: njit(**OPTIONS, forceinline=True)(_with_helpers(f, (*outer, function)))
         for name, f in used.items()
@@ -85,6 +90,11 @@ def _with_helpers(function: Function, outer: tuple[Function, ...] = ()) -> Funct
     return FunctionType(
         function.__code__, function.__globals__ | inner, function.__name__, function.__defaults__, function.__closure__
     )
+
+
+def _plain(value: Any) -> Any:
+    """The Python function of one compiled by numba; any other value as it is."""
+    return getattr(value, "py_func", value)
 
 
 def _jit(function: Function, signature: Any, keep: bool, **options: Any) -> Any:
@@ -121,7 +131,7 @@ def _kept(text: str, functions: list[Function]) -> Path | None:
 
 def fingerprint(function: Function, seen: tuple[Any, ...] = ()) -> str:
     """What a function's machine code depends on: its code, defaults, closure, and the globals it names, recursively."""
-    function = getattr(function, "py_func", function)
+    function = _plain(function)
     if function in seen:
         return function.__name__
     if not isinstance(function, FunctionType):

@@ -3,6 +3,8 @@
 numba's own cache looks at the file of the function that is kept. What that function calls is part of its machine code too,
 so after a change of a callee in another file the old code would go on running, and a mistake made there pass every test.
 Here the stamp of a function is a digest of its file and of every file of the house that this one imports, directly or not.
+Each stamp has a folder of its own: numba writes its index before the machine code, so that a process that starts between
+the two would read the new stamp and then the old code.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from numba import config, njit
@@ -19,6 +22,7 @@ from numba.core.caching import InTreeCacheLocator, UserProvidedCacheLocator, Use
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("dynamics", "full_models")  # whose functions are compiled
+_locating = RLock()  # numba's setting of where to look is the process's
 
 
 def digest(text: str, read: Callable[[str], str | None]) -> bytes:
@@ -41,12 +45,13 @@ def kept_jit(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], 
     """numba's njit, kept on disk under the digest of its sources. As a decorator with njit's arguments but `cache`."""
 
     def compiled(function: Callable[..., Any]) -> Any:
-        before = config.CACHE_LOCATOR_CLASSES  # pyright: ignore[reportAttributeAccessIssue]  made from the environment
-        config.CACHE_LOCATOR_CLASSES = LOCATORS  # pyright: ignore[reportAttributeAccessIssue]  looked at once, by the next line
-        try:
-            return njit(*signature, cache=True, **options)(function)
-        finally:
-            config.CACHE_LOCATOR_CLASSES = before  # pyright: ignore[reportAttributeAccessIssue]
+        with _locating:
+            before = config.CACHE_LOCATOR_CLASSES  # pyright: ignore[reportAttributeAccessIssue]  made from the environment
+            config.CACHE_LOCATOR_CLASSES = LOCATORS  # pyright: ignore[reportAttributeAccessIssue]  looked at once, by the next line
+            try:
+                return njit(*signature, cache=True, **options)(function)
+            finally:
+                config.CACHE_LOCATOR_CLASSES = before  # pyright: ignore[reportAttributeAccessIssue]
 
     return compiled
 
@@ -77,9 +82,13 @@ class _Stamped:
     """Where numba looks for kept code, with the stamp of this module."""
 
     _py_file: str
+    _cache_path: str
 
     def get_source_stamp(self) -> bytes:
         return _stamp(self._py_file)
+
+    def get_cache_path(self) -> str:
+        return str(Path(self._cache_path) / self.get_source_stamp().hex()[:16])
 
 
 class Provided(_Stamped, UserProvidedCacheLocator):

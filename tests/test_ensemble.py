@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
 
 from dynamics import compiled, lanes, modes, phases
 from dynamics.basin import collapses
@@ -251,12 +250,10 @@ def test_where_nothing_can_be_written_it_still_runs(monkeypatch, tmp_path) -> No
     out = integrate_many(lambda x: (-x,), (1.0,), (), 2.0, rtol=1e-10)
     assert abs(out.y[0] - math.exp(-2)) < 1e-7  # 10³ rtol
 
-    def no_folder(signature, cache=False, **options):  # what numba does where no folder is writable
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(signature, **options)
+    def no_folder(*_, **__):  # what numba does where no folder is writable
+        raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(compiled, "njit", no_folder)
+    monkeypatch.setattr(compiled, "kept_jit", no_folder)
     assert compiled._jit(square, "float64(float64)", True)(3.0) == 9.0
 
 

@@ -1,0 +1,63 @@
+"""From a field to machine code: fields kept by different runs, and fields that call what is compiled already."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from numba import njit
+
+from dynamics.ensemble import integrate_many
+
+ROOT = Path(__file__).resolve().parent.parent
+DECAYS = """import sys
+from dynamics.compiled import kernels
+from dynamics.ensemble import integrate_many
+
+
+def slow(y):
+    return (-y,)
+
+
+def fast(y):
+    return (-2.0 * y,)
+
+
+fields = [globals()[name] for name in sys.argv[1:]]
+ends = [float(integrate_many(field, (1.0,), (), 1.0).y[0]) for field in (*fields, *fields)]
+parts = [part for field in fields for part in kernels("explicit", field, 1, 0, None, 0, "complex")]
+names = {code.fndesc.mangled_name for part in parts for code in part.overloads.values()}
+print(len(names), sum(sum(part.stats.cache_hits.values()) for part in parts), *ends)
+"""
+
+
+def test_fields_kept_by_different_runs_stay_apart(tmp_path: Path) -> None:
+    """numba counts functions anew in each process and finds machine code by module, name and that count."""
+    (tmp_path / "decays.py").write_text(DECAYS)
+    env = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)}
+    said = []
+    for fields in (["slow"], ["fast"], ["slow", "fast"]):
+        run = subprocess.run(
+            [sys.executable, "decays.py", *fields], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        )
+        said.append([float(word) for word in run.stdout.split()])
+    assert [found[:2] for found in said] == [[2, 0], [2, 0], [4, 4]]  # names, and how many were taken from disk
+    for found, rates in zip(said, ([1, 1], [2, 2], [1, 2, 1, 2]), strict=True):
+        assert all(abs(y - math.exp(-r)) < 1e-7 for y, r in zip(found[2:], rates, strict=True))  # 10 rtol
+
+
+@njit
+def doubled(x):
+    return 2.0 * x
+
+
+def plain(x):
+    return (-doubled(x),)
+
+
+def test_a_field_may_be_compiled_already_or_call_what_is() -> None:
+    for field in (plain, njit(plain)):
+        assert abs(float(integrate_many(field, (1.0,), (), 1.0).y[0]) - math.exp(-2.0)) < 1e-7  # 10 rtol
