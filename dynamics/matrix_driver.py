@@ -1,7 +1,7 @@
-"""The stepper of one matrix flow, compiled: DOP853 while the flow is mild, RKL2 while it is stiff, by measurement.
+"""The stepper of one matrix flow, compiled: DOP853 while the flow is mild, RKL4 while it is stiff, by measurement.
 
 AUTO measures the spectral radius rho of the Jacobian every few steps: where h rho shows that stability and not error
-holds DOP853's step, RKL2 gets a trial, and stays while its evaluations per unit of time are the fewer. An array of
+holds DOP853's step, RKL4 gets a trial, and stays while its evaluations per unit of time are the fewer. An array of
 numbers, one a member, is its clockwork: the statistics that are handed out come first, what the stepper remembers after.
 """
 
@@ -53,23 +53,24 @@ from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, compiled, velocity
 from dynamics.matrix_output import find, log_size, passes, write
 from dynamics.matrix_stabilised import (
     EPS,
+    row_for,
     spectral_radius,
     stabilised_error,
     stabilised_growth,
     stabilised_step,
-    stages_for,
 )
+from dynamics.stabilised_tableau import LENGTH, REACH, SIZES
 
 AUTO, EXPLICIT, STABILISED = 0, 1, 2  # how to step
 
 SAFETY = 1.1  # on the measured radius, which approaches the true one from below
-RENEW = 25  # accepted RKL2 steps for which a measured radius serves
+RENEW = 25  # accepted RKL4 steps for which a measured radius serves
 FIRST_LOOK, LOOK_EVERY = 20, 20  # accepted steps before AUTO measures the radius, and between
-TRIAL = 8  # accepted RKL2 steps after which their cost is compared
+TRIAL = 8  # accepted RKL4 steps after which their cost is compared
 
 
 @compiled
-def advance(p, tableau, y, t, out, levels, found, K, work, rtol, atol, method, limit, most, s):
+def advance(p, tableau, table, y, t, out, levels, found, K, work, rtol, atol, method, limit, most, s):
     """One member from t[0] over all of t: out[i] <- y(t[i]); y is overwritten, the clockwork s filled.
 
     found[e] <- the first time at which log(‖W‖ / ‖W(t[0])‖) passes levels[e], NaN: never. K (16, n) stages; work (4, n):
@@ -80,7 +81,7 @@ def advance(p, tableau, y, t, out, levels, found, K, work, rtol, atol, method, l
     while i_out < len(t) and s[STATUS] == DONE:
         _look(p, y, K, work, method, s)
         h = min(s[H], t[-1] - s[WHEN])
-        error, h, count = _try_step(p, tableau, s[STABLE], y, h, K, work, rtol, atol, s[RHO])
+        error, h, count = _try_step(p, tableau, table, s[STABLE], y, h, K, work, rtol, atol, s[RHO])
         s[EVALUATIONS] += count
         s[SPENT] += count
         if not error <= 1.0:
@@ -114,7 +115,7 @@ def _start(p, y, t, out, K, work, rtol, atol, method, s):
         work[0, i] = y[i] + h0 * K[0, i]
     velocity(p, work[0], work[2])
     stable = method == STABILISED
-    s[H] = first_step(y, K[0], work[2], h0, d1, rtol, atol, 3.0 if stable else 8.0)
+    s[H] = first_step(y, K[0], work[2], h0, d1, rtol, atol, 4.0 if stable else 8.0)
     s[EVALUATIONS], s[WHEN], s[SINCE], s[STABLE] = 2, t[0], t[0], stable
     s[SWITCH] = t[0] if stable else np.inf
     s[AGE], s[LOOK], s[PATIENCE], s[ERROR] = RENEW, FIRST_LOOK, LOOK_EVERY, 1.0
@@ -123,7 +124,7 @@ def _start(p, y, t, out, K, work, rtol, atol, method, s):
 
 @compiled
 def _look(p, y, K, work, method, s):
-    """Measure rho where it is due: for RKL2's stages, and for AUTO to see whether stability holds the explicit step."""
+    """Measure rho where it is due: for RKL4's stages, and for AUTO to see whether stability holds the explicit step."""
     due = s[AGE] >= RENEW if s[STABLE] else method == AUTO and s[RUN] >= s[LOOK]
     if not due:
         return
@@ -138,17 +139,16 @@ def _look(p, y, K, work, method, s):
 
 
 @compiled
-def _try_step(p, tableau, stable, y, h, K, work, rtol, atol, rho):
+def _try_step(p, tableau, table, stable, y, h, K, work, rtol, atol, rho):
     """(error over tolerance, h tried, evaluations): y_new = work[0] and its rate K[12], by either method."""
     if not stable:
         explicit_step(p, tableau, y, h, K, work[0])
         return explicit_error(tableau, y, work[0], h, K, rtol, atol), h, STAGES
-    s, most = stages_for(h, SAFETY * rho), max(3, int(np.sqrt(rtol / (10 * EPS))))
-    if s > most:  # rounding grows as s² inside a step, and would exceed rtol
-        s, h = most, (most * most + most - 2) / (2 * SAFETY * rho)
-    stabilised_step(p, y, h, s, K[0], work[0], work[1], work[2])
-    velocity(p, work[0], K[STAGES])
-    return stabilised_error(y, work[0], h, K[0], K[STAGES], rtol, atol), h, s
+    most = row_for(table, REACH * rtol / (10 * EPS))  # rounding grows as s² inside a step, and would exceed rtol
+    i = min(most, row_for(table, h * SAFETY * rho))
+    h = min(h, table[i, LENGTH] / (SAFETY * rho))
+    stabilised_step(p, table[i], SIZES[i], y, h, K, work[0], work[1], work[2])
+    return stabilised_error(table[i], y, work[0], work[1], h, K, rtol, atol), h, SIZES[i]
 
 
 @compiled
@@ -164,7 +164,7 @@ def sound(y, limit):
 def _reject(y, y0, error, h, s):
     if s[STABLE]:
         s[AGE] = RENEW if s[AGE] > 0 else 0  # perhaps the radius grew
-        s[H] = h * (max(0.1, 0.8 * error ** (-1 / 3)) if error < np.inf else 0.1)
+        s[H] = h * (max(0.1, 0.8 * error ** (-1 / 4)) if error < np.inf else 0.1)
     else:
         s[H] = h * explicit_growth(error)
     s[REJECTED] = 1.0
@@ -187,7 +187,7 @@ def _accept(y, K, work, error, h, ahead, s):
 
 @compiled
 def _reconsider(s):
-    """AUTO, after a trial of RKL2: back to DOP853, with more patience, if that would have cost less."""
+    """AUTO, after a trial of RKL4: back to DOP853, with more patience, if that would have cost less."""
     if s[SPENT] > STAGES * s[RHO] / REAL_INTERVAL * (s[WHEN] - s[SINCE]):
         s[STABLE], s[RUN], s[LOOK], s[H] = 0.0, 0.0, s[PATIENCE], 0.9 * REAL_INTERVAL / s[RHO]
         s[PATIENCE] *= 2
@@ -196,7 +196,7 @@ def _reconsider(s):
 
 @compiled
 def advance_all(
-    tableau, kind, k, d, ema, symmetric, a, c, C, rates, X, X_plus, todo, y, t, out, levels, found,
+    tableau, table, kind, k, d, ema, symmetric, a, c, C, rates, X, X_plus, todo, y, t, out, levels, found,
     rtol, atol, method, limit, most, stats,
 ):  # fmt: skip
     """The members in todo by `advance`, one workspace for all. a, c, C, rates (B, ...); y (B, n); out (B, T, n);
@@ -212,5 +212,5 @@ def advance_all(
             for j in range(C.shape[2]):
                 Q[i, j] = C[b, i, j]
         p = (kind, k, d, ema, symmetric, a[b], c[b], rates[b], X, X_plus, Q, G, stack, scores)
-        advance(p, tableau, y[b], t, out[b], levels, found[b], K, work, rtol, atol, method, limit, most, s)
+        advance(p, tableau, table, y[b], t, out[b], levels, found[b], K, work, rtol, atol, method, limit, most, s)
         copy(s[: WHEN + 1], stats[b])

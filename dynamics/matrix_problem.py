@@ -17,8 +17,9 @@ from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR
 from dynamics.matrix_lanes import LEFT, advance_lanes
 from dynamics.run import Array
 from dynamics.solver import ATOL, BLOW_UP, RTOL, SolverError
+from dynamics.stabilised_tableau import table
 
-METHODS = {"auto": driver.AUTO, "DOP853": driver.EXPLICIT, "RKL2": driver.STABILISED}
+METHODS = {"auto": driver.AUTO, "DOP853": driver.EXPLICIT, "RKL4": driver.STABILISED}
 MAX_EVALUATIONS = 2_000_000  # hours at d = 512: whoever gets here has asked for more than the flow can give
 SAME = 1e-12  # matrices that differ by less, relative to their size, are taken as equal: 1e-2 of the default rtol
 LANE_STATES = (
@@ -34,8 +35,8 @@ class FlowError(ValueError):
 class Stepping:
     """How to integrate: each member to rtol and atol (root mean square over its own entries), by a method.
 
-    method: "DOP853" (explicit, order 8), "RKL2" (stabilised explicit, order 2, for stiff spectra), or "auto": DOP853, with
-    the spectral radius of the Jacobian measured on the way, and RKL2 while stability holds DOP853's step and RKL2 is the
+    method: "DOP853" (explicit, order 8), "RKL4" (stabilised explicit, order 4, for stiff spectra), or "auto": DOP853, with
+    the spectral radius of the Jacobian measured on the way, and RKL4 while stability holds DOP853's step and RKL4 is the
     cheaper. Raises FlowError.
     """
 
@@ -55,8 +56,8 @@ DEFAULT = Stepping()
 
 @dataclass(frozen=True)
 class Facts:
-    """How a flow was made, per member (B,): evaluations of the field, accepted steps, those of them by RKL2, the largest
-    spectral radius of the Jacobian that was measured (0: never asked for), and the time of the first RKL2 step (inf: none).
+    """How a flow was made, per member (B,): evaluations of the field, accepted steps, those of them by RKL4, the largest
+    spectral radius of the Jacobian that was measured (0: never asked for), and the time of the first RKL4 step (inf: none).
 
     form: "matrix" or "modes" (aligned start: every mode a scalar system of its own; then B counts modes), and the
     products a field evaluation costs, each of 2 k d min(k, d)-like size. passages (B, E): see `Problem.solve`.
@@ -73,9 +74,9 @@ class Facts:
 
     @property
     def method(self) -> str:
-        """ "DOP853", "RKL2", or "DOP853 then RKL2" where stability made some member change over."""
+        """ "DOP853", "RKL4", or "DOP853 then RKL4" where stability made some member change over."""
         some, every = bool((self.stabilised_steps > 0).any()), bool((self.stabilised_steps == self.steps).all())
-        return "RKL2" if some and every else "DOP853 then RKL2" if some else "DOP853"
+        return "RKL4" if some and every else "DOP853 then RKL4" if some else "DOP853"
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Problem:
             )  # fmt: skip
             todo = np.flatnonzero(stats[:, clock.STATUS] == LEFT)
         driver.advance_all(
-            TABLEAU, self.kind, self.k, self.d, self.ema, self.symmetric, a, c, C, self.rates, *self.samples, todo,
+            TABLEAU, table(), self.kind, self.k, self.d, self.ema, self.symmetric, a, c, C, self.rates, *self.samples, todo,
             self.y0.copy(), t, out, np.log(np.array(levels, float)), passages, rtol, how.atol, METHODS[how.method],
             BLOW_UP, MAX_EVALUATIONS, stats,
         )  # fmt: skip
@@ -158,7 +159,7 @@ class Problem:
 
     def _fits_lanes(self, times: int, how: Stepping, levels: tuple[float, ...]) -> bool:
         B, n = self.y0.shape
-        plain = self.kind == PREDICTOR and not self.symmetric and how.method != "RKL2" and not levels
+        plain = self.kind == PREDICTOR and not self.symmetric and how.method != "RKL4" and not levels
         return plain and B > 1 and times > 1 and n <= LANE_STATES
 
 
@@ -171,7 +172,7 @@ def _raise_failures(stats: Array, rtol: float) -> None:
     what = {
         clock.BLEW_UP: f"blew up near t = {when:.4g} (a weight passed {BLOW_UP:g}): shorten t or start smaller",
         clock.TOO_SMALL: f"could take no step at t = {when:.4g}: the field is not smooth there at rtol = {rtol:g}; loosen rtol",
-        clock.TOO_MANY: f"needed more than {MAX_EVALUATIONS} evaluations by t = {when:.4g}: loosen rtol or pass method='RKL2'",
+        clock.TOO_MANY: f"needed more than {MAX_EVALUATIONS} evaluations by t = {when:.4g}: loosen rtol or pass method='RKL4'",
     }[int(stats[i, clock.STATUS])]
     raise SolverError(f"{who} {what}")
 

@@ -63,7 +63,7 @@ def _reason(rho: float, made: Facts, t: Array) -> str:
     steps, stable, span = int(made.steps.sum()), int(made.stabilised_steps.sum()), t[-1] - t[0]
     if stable:
         return (
-            f"from t = {made.switched_at.min():.3g} on stability (rho = {rho:.3g}), not error, held the explicit step: RKL2 "
+            f"from t = {made.switched_at.min():.3g} on stability (rho = {rho:.3g}), not error, held the explicit step: RKL4 "
             f"was tried, and made {stable} of {steps} steps, DOP853 the rest, where it took fewer evaluations"
         )
     measured = (

@@ -1,59 +1,69 @@
-"""RKL2, the stabilised method for stiff spectra, and the spectral radius that its number of stages follows. Compiled.
+"""A step of RKL4, the stabilised method for stiff spectra, and the spectral radius that its stages follow. Compiled.
 
-Sources: Meyer, Balsara & Aslam, J. Comput. Phys. 257 (2014) 594 (RKL2, its letters b, mu, nu, gamma); Sommeijer, Shampine &
-Verwer, J. Comput. Appl. Math. 88 (1998) 315 (step control and power iteration of their RKC, which was measured too and
-lost: see `stabilised_step`).
+Its coefficients, and where they come from: `dynamics.stabilised_tableau`. Step control and power iteration are those of RKC:
+Sommeijer, Shampine & Verwer, J. Comput. Appl. Math. 88 (1998) 315.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from dynamics.matrix_explicit import copy, norm
+from dynamics.matrix_explicit import STAGES, combine, copy, norm
 from dynamics.matrix_field import compiled, velocity
+from dynamics.stabilised_tableau import ERROR, LENGTH, STAGE, A, B
 
 EPS = 2.0**-52
+GROWTH = 1.2  # of a step; with RKC's 3 a sixth of the steps are rejected, and the stiff flows of benchmarks/ cost a third more
 
 
 @compiled
-def stages_for(h, rho):
-    """The least odd s with h rho <= (s² + s - 2)/2; odd, because then the stability polynomial is near 0 at the far end."""
-    s = max(3, int(np.ceil((np.sqrt(9 + 8 * h * rho) - 1) / 2)))
-    return s + 1 - s % 2
+def row_for(table, reach):
+    """The first row whose method is stable to reach = h rho; the last one where none is."""
+    for i in range(len(table)):
+        if reach <= table[i, LENGTH]:
+            return i
+    return len(table) - 1
 
 
 @compiled
-def stabilised_step(p, y, h, s, f0, y_new, before, f):
-    """One RKL2 step with s >= 3 stages, f0 = f(y): y_new. Order 2; stable for h rho <= (s² + s - 2)/2. s - 1 evaluations.
+def stabilised_step(p, row, s, y, h, K, y_new, before, f):
+    """One step of s stages from y with K[0] = f(y): y_new and K[12] = f(y_new). s evaluations.
 
-    Its stability polynomial is 1 - b + b P_s, P_s Legendre's: inside it damps by half, so that it also bears eigenvalues
-    well off the real axis, where Chebyshev's (RKC) with its usual small damping does not.
+    Order 4; stable for h rho <= row[LENGTH]. `before` becomes the recurrence's last stage, K[1] to K[4] the rates of the
+    finishing method that starts from it.
     """
-    w = 4 / (s * s + s - 2)
-    b_far = b_near = 1 / 3  # b_j = (j² + j - 2) / (2 j (j + 1)), b_0 = b_1 = b_2
-    far, near = before, y_new
+    far, near, k = before, y_new, STAGE
     for i in range(len(y)):
         far[i] = y[i]
-        near[i] = y[i] + b_near * w * h * f0[i]
-    for j in range(2, s + 1):
-        b = (j * j + j - 2) / (2 * j * (j + 1))
-        mu, nu = (2 * j - 1) / j * b / b_near, -(j - 1) / j * b / b_far
-        rest, mu_h, gamma_h = 1 - mu - nu, mu * w * h, -(1 - b_near) * mu * w * h
+        near[i] = y[i] + row[k] * h * K[0, i]
+    for _ in range(s - 5):
+        k += 3
+        mu_h, nu, kappa = row[k] * h, row[k + 1], row[k + 2]
         velocity(p, near, f)
         for i in range(len(y)):
-            far[i] = mu * near[i] + nu * far[i] + rest * y[i] + mu_h * f[i] + gamma_h * f0[i]
+            far[i] = mu_h * f[i] + nu * near[i] - kappa * far[i]
         far, near = near, far
-        b_far, b_near = b_near, b
-    if s % 2 == 0:  # the last stage was written to `before`
-        copy(before, y_new)
+    if s % 2 == 1:  # the last stage of the recurrence is in y_new
+        copy(y_new, before)
+    velocity(p, before, K[1])
+    first = A
+    for stage in range(1, 4):
+        combine(y_new, before, h, row[first : first + stage], K[1:])
+        velocity(p, y_new, K[1 + stage])
+        first += stage
+    combine(y_new, before, h, row[B:ERROR], K[1:])
+    velocity(p, y_new, K[STAGES])
 
 
 @compiled
-def stabilised_error(y, y_new, h, f0, f_new, rtol, atol):
-    """RKL2's local error, y‴ h³/18 for many stages, over the tolerance; from the trapezoidal residual y‴ h³/12."""
+def stabilised_error(row, y, y_new, before, h, K, rtol, atol):
+    """The estimate h Σ_j row[ERROR + j] K[1 + j] + row[ERROR + 4] (y - before), of size h⁴, over the tolerance."""
     total = 0.0
     for i in range(len(y)):
-        e = (2 * (y[i] - y_new[i]) + h * (f0[i] + f_new[i])) / 3
+        rate = 0.0
+        for j in range(4):
+            rate += row[ERROR + j] * K[1 + j, i]
+        e = h * rate + row[ERROR + 4] * (y[i] - before[i])
         total += (e / (atol + rtol * max(abs(y[i]), abs(y_new[i])))) ** 2
     return np.sqrt(total / len(y))
 
@@ -99,7 +109,10 @@ def spectral_radius(p, y, f0, direction, buffer, f):
 
 @compiled
 def stabilised_growth(error, previous, h, h_previous):
-    """Factor from an accepted step to the next; it looks one step back and predicts, as RKC does. h_previous 0: none."""
-    plain = 0.8 * max(error, 1e-12) ** (-1 / 3)
-    predicted = plain * h / h_previous * (max(previous, 1e-12) / max(error, 1e-12)) ** (1 / 3)
-    return min(3.0, max(0.1, predicted if h_previous > 0.0 else plain))
+    """Factor from an accepted step to the next; it looks one step back and predicts, as RKC does. h_previous 0: none.
+
+    At most GROWTH: near the edge of stability what is stiff grows by so much a step, and is seen before it must be rejected.
+    """
+    plain = 0.8 * max(error, 1e-12) ** (-1 / 4)
+    predicted = plain * h / h_previous * (max(previous, 1e-12) / max(error, 1e-12)) ** (1 / 4)
+    return min(GROWTH, max(0.1, predicted if h_previous > 0.0 else plain))

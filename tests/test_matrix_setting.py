@@ -73,7 +73,7 @@ def test_the_run_says_how_it_was_stepped() -> None:
     assert "error, not stability" in mild.facts["chosen_because"]
     s = setting(k=8)
     stiff = flow(replace(s, training=replace(s.training, alpha_p=300.0, eta=0.0, t_end=40.0)))
-    assert stiff.facts["method"] == "DOP853 then RKL2"
+    assert stiff.facts["method"] == "DOP853 then RKL4"
     assert f"{stiff.facts['spectral_radius']:.3g}" in stiff.facts["chosen_because"]
     assert (
         "stability" in stiff.facts["chosen_because"]
