@@ -22,6 +22,7 @@ from numba import njit
 from numba.core.errors import NumbaError
 
 from dynamics import kernel_source, lanes
+from dynamics.address import address
 from dynamics.machine_code import kept_jit
 from dynamics.setting import SettingError
 
@@ -40,7 +41,7 @@ class _NoFingerprint(Exception):
 @cache
 def driver() -> Any:
     """The compiled `lanes.drive`, one for all fields."""
-    return _jit(lanes.drive, lanes.DRIVE, True, nogil=True, error_model="numpy")
+    return _jit(lanes.drive, lanes.DRIVE, True, **lanes.OPTIONS)
 
 
 @cache
@@ -74,6 +75,13 @@ def kernels(
             f"numba cannot compile {getattr(field, '__name__', field)!r} ({first.strip()}): write it as arithmetic on "
             "scalars, with math or numpy functions, returning a tuple"
         ) from error
+
+
+@cache
+def addresses(*which: Any) -> tuple[int, int]:
+    """Of the two `kernels`, whose arguments these are."""
+    advance, begin = kernels(*which)
+    return address(advance, lanes.ADVANCE), address(begin, lanes.BEGIN)
 
 
 def _with_helpers(function: Function, outer: tuple[Function, ...] = ()) -> Function:

@@ -10,6 +10,7 @@ field is a readable function of scalars, such as `modes.field`; a new one gets t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics import lanes
-from dynamics.compiled import FieldError, Function, driver, kernels
+from dynamics.compiled import FieldError, Function, addresses, driver
 from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, jacobian_kind, shape_of
 from dynamics.run import Array
 
@@ -107,7 +108,7 @@ def integrate_many(
     ends = ends_of(t_end, times, grid)
     shape = shape_of([*values, ends])
     check_numbers(rtol, atol, method, threads, max_tries)
-    first = [float(v.flat[0]) if v.size and np.isfinite(v.flat[0]) else 0.5 for v in values]
+    first = [_first(v) for v in values]
     count_answers(field, first, n, "field", f"{n} states and {len(values) - n} parameters")
     e = 0 if events is None else count_answers(events, first, None, "events", "the states and parameters of the field")
     halt = np.zeros(e, bool) if stop is None else np.array(stop, dtype=bool)
@@ -116,7 +117,8 @@ def integrate_many(
     if jacobian is not None:
         check_jacobian(field, jacobian, first, n)
     work = _Work(field, n, len(values) - n, events, e, jacobian, first, method,
-                 np.array([atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT]), grid, halt)  # fmt: skip
+                 np.array([[atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT],
+                           [1.0, 1e200, np.inf, np.inf]]), grid, halt)  # fmt: skip
     size = int(np.prod(shape))
     out = Ensemble(
         np.empty((size, n)), np.zeros(size), np.full((len(grid), size, n), np.nan), np.full((size, e), np.nan),
@@ -149,20 +151,21 @@ class _Work:
     jacobian: Function | None
     first: list[float]  # arguments of the field at the first member
     method: str
-    limits: Array  # atol, rtol, most tries, and the count at which a member is stiff
+    limits: Array  # of `lanes.drive`
     grid: Array
     stop: NDArray[Any]
 
-    def kernels(self, kind: str) -> tuple[Any, Any]:
+    def kernels(self, kind: str) -> tuple[int, int]:
+        """Addresses of the method's two."""
         jacobian = "complex"  # unused where explicit: one such kernel serves all
         if kind == "stiff":
             jacobian = self.jacobian or jacobian_kind(self.field, self.first, self.n)
         try:
-            return kernels(kind, self.field, self.n, self.m, self.events, self.e, jacobian)
+            return addresses(kind, self.field, self.n, self.m, self.events, self.e, jacobian)
         except FieldError:
             if jacobian != "complex" or kind == "explicit":
                 raise
-            return kernels(kind, self.field, self.n, self.m, self.events, self.e, "differences")
+            return addresses(kind, self.field, self.n, self.m, self.events, self.e, "differences")
 
     def prepare(self) -> None:
         """Compile before the threads start, so that they do not compile the same thing twice."""
@@ -186,7 +189,8 @@ class _Work:
         todo = np.arange(high - low)
         for kind in ("stiff",) if self.method == "stiff" else ("explicit", "stiff"):
             driver()(
-                *self.kernels(kind), todo, out.y[part], out.t[part], q, end, self.grid, at, self.stop,
+                *self.kernels(kind), *lanes.workspace(self.n, self.m, self.e), todo, out.y[part], out.t[part], q, end,
+                self.grid, at, self.stop,
                 out.event_times[part], out.status[part], out.steps[part], out.tries[part], self.limits,
             )  # fmt: skip
             todo = np.flatnonzero(out.status[part] == lanes.STIFFENED)
@@ -197,6 +201,12 @@ class _Work:
             out.stiff[part] = True
         out.at[:, part] = at
         return low, high
+
+
+def _first(column: Array) -> float:
+    """The first member's value, or a number to try a function with where there is none."""
+    value = float(column.flat[0]) if column.size else math.nan
+    return value if math.isfinite(value) else 0.5
 
 
 def _part(column: Array, shape: tuple[int, ...], part: slice) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,12 +30,11 @@ def ends_of(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Ar
 
 def shape_of(values: Sequence[Array]) -> tuple[int, ...]:
     try:
-        return np.broadcast_shapes(*(v.shape for v in values))
+        shapes = {v.shape for v in values if v.ndim}
+        return np.broadcast_shapes(*shapes) if len(shapes) > 1 else next(iter(shapes), ())
     except ValueError:
-        shapes = ", ".join(str(v.shape) for v in values)
-        raise FieldError(
-            f"columns of shapes {shapes} do not broadcast together: give scalars or equal shapes"
-        ) from None
+        given = ", ".join(str(v.shape) for v in values)
+        raise FieldError(f"columns of shapes {given} do not broadcast together: give scalars or equal shapes") from None
 
 
 def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries: int) -> None:
@@ -48,10 +48,8 @@ def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries
 
 def count_answers(function: Function, first: Sequence[float], size: int | None, name: str, takes: str) -> int:
     """How many numbers the function returns for the first member's columns; FieldError if that is not `size`."""
-    try:
-        inspect.signature(function).bind(*first)
-    except TypeError:
-        raise FieldError(f"{name} cannot be called with {len(first)} numbers: it must take {takes}, in order") from None
+    if not _callable_with(function, len(first)):
+        raise FieldError(f"{name} cannot be called with {len(first)} numbers: it must take {takes}, in order")
     try:
         answer = function(*first)
         count = len(answer)
@@ -64,6 +62,15 @@ def count_answers(function: Function, first: Sequence[float], size: int | None, 
     if size is not None and count != size:
         raise FieldError(f"{name} returns {count} numbers for {size} states: return one velocity a state")
     return count
+
+
+@cache
+def _callable_with(function: Function, count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*range(count))
+        return True
+    except TypeError:
+        return False
 
 
 def jacobian_kind(field: Function, first: Sequence[float], n: int) -> str:

@@ -12,11 +12,15 @@ Letters: S the lanes' memory, where row r of lane l is S[r LANES + l]; l lane, i
 from __future__ import annotations
 
 from math import isfinite, isnan, nan
+from typing import Any
 
 import numpy as np
 from numba import njit, types
+from numpy.typing import NDArray
 
+from dynamics.address import at_address
 from dynamics.regula_falsi import narrowed, proposed
+from dynamics.run import Array
 
 LANES = 16  # four AVX2 vectors; measured: 8 to 64 differ by less than a fifth
 
@@ -36,23 +40,36 @@ _reals, _table = types.float64[::1], types.float64[:, ::1]
 ADVANCE = types.int64(_reals, types.int64, _reals)
 BEGIN = types.int64(_reals, types.int64)
 DRIVE = types.void(
-    types.FunctionType(ADVANCE), types.FunctionType(BEGIN), types.int64[::1], _table, _reals, _table, _reals, _reals,
-    types.float64[:, :, ::1], types.boolean[::1], _table, types.int8[::1], types.int32[::1], types.int32[::1], _reals,
+    types.int64, types.int64, _reals, _reals, types.int64[:, ::1], types.int64[::1], _table, _reals, _table, _reals, _reals,
+    types.float64[:, :, ::1], types.boolean[::1], _table, types.int8[::1], types.int32[::1], types.int32[::1], _table,
 )  # fmt: skip
 
-compiled = njit(nogil=True, error_model="numpy")
+# Without numba's counting of references to arrays (nothing is allocated here), and called functions inline: a member that
+# ends and the next one that takes its lane would cost as much as four tries of steps, and cost less than one.
+OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
+compiled = njit(**OPTIONS, forceinline=True)
+advance_at, begin_at = at_address(ADVANCE), at_address(BEGIN)
 
 
-def drive(advance, begin, todo, y, t, q, t_end, times, at, stop, when, status, steps, tries, limits):
+def workspace(n: int, m: int, events: int) -> tuple[Array, Array, NDArray[np.int64]]:
+    """(S, alone, here) of a drive: lanes, lanes of which only the first is used, and the member of each lane with its next
+    output time."""
+    size = (EVENTS + 3 * events + 4 * n + m) * LANES
+    return np.zeros(size), np.zeros(size), np.zeros((2, LANES), np.int64)
+
+
+def drive(
+    advance_address, begin_address, S, alone, here, todo, y, t, q, t_end, times, at, stop, when, status, steps, tries,
+    limits,
+):  # fmt: skip
     """Integrate the members listed in todo, in place: y (M, n), t (M,), and the outputs named after what they hold.
 
-    limits: atol, rtol, the most tries of a member, and the count at which a member is stiff.
+    limits (2, 4): atol, rtol, the most tries of a member, and the count at which a member is stiff; and such as accept any
+    step. S, alone, here: `workspace`.
     """
+    advance, begin = advance_at(advance_address), begin_at(begin_address)
     n, events = y.shape[1], len(stop)
-    rows = EVENTS + 3 * events + 4 * n + q.shape[1]
-    S, alone = np.zeros(rows * LANES), np.zeros(rows * LANES)
-    accept = np.array([1.0, 1e200, np.inf, np.inf])  # limits that accept whatever step comes
-    here = np.zeros((2, LANES), np.int64)  # member of each lane, and its next output time
+    limits, accept = limits[0], limits[1]
     position, busy = 0, 0
     for l in range(LANES):
         position = refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, status)
