@@ -176,8 +176,12 @@ class GaussianStream:
             return batch_of(self.shape, *self.law.columns(self.normals.fill((steps, 2 * d, n), self.dtype)))
         upper = self.normals.fill((steps, 2 * d * m - m * (m + 1) // 2), self.dtype)
         diagonal = np.sqrt(2 * self.chi.standard_gamma(degrees(n, m) / 2, (steps, m)))
-        R = _triangles(upper, diagonal.astype(self.dtype), 2 * d)
-        return batch_of(self.shape, *self.law.columns(R.mT), n=n)
+        if self.law.diagonals is None or m > d:
+            X, Y = self.law.columns(_triangles(upper, diagonal.astype(self.dtype), 2 * d).mT)
+        else:
+            scales = (v[:, 0] for v in self.law.diagonals)
+            X, Y = (M.mT for M in _scaled_triangles(upper, diagonal.astype(self.dtype), *scales))
+        return batch_of(self.shape, X, Y, n=n)
 
 
 @kept_jit(nogil=True)
@@ -194,6 +198,25 @@ def _triangles(upper: Array, diagonal: Array, columns: int) -> Array:
                 R[s, i, j] = upper[s, at + j - i - 1]
             at += columns - i - 1
     return R
+
+
+@kept_jit(nogil=True)
+def _scaled_triangles(upper: Array, diagonal: Array, a: Array, b: Array, c: Array) -> tuple[Array, Array]:
+    """Rows (S, m, d) of X = a R and Y = b R + c R', for R the left and R' the right half of `_triangles`, m = d: `Law.columns`
+    where its blocks are diagonal, in one pass over memory instead of six."""
+    (S, m), d = diagonal.shape, len(a)
+    X, Y = np.empty((S, m, d), upper.dtype), np.empty((S, m, d), upper.dtype)
+    for s in range(S):
+        at = 0
+        for j in range(m):
+            x, y, left, right = X[s, j], Y[s, j], upper[s, at : at + d - j - 1], upper[s, at + d - j - 1 :]
+            for i in range(j):
+                x[i], y[i] = 0, c[i] * right[i]
+            x[j], y[j] = a[j] * diagonal[s, j], b[j] * diagonal[s, j] + c[j] * right[j]
+            for i in range(j + 1, d):
+                x[i], y[i] = a[i] * left[i - j - 1], b[i] * left[i - j - 1] + c[i] * right[i]
+            at += 2 * d - j - 1
+    return X, Y
 
 
 def degrees(n: int, m: int) -> Array:

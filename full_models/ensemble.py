@@ -24,7 +24,7 @@ from full_models.batches import DEVICE_STEPS, Batch, DeviceStream, Shape, Stream
 from full_models.linear import NORM_LIMIT, population_loss, schedule
 from full_models.sgd_steps import Batched, Parts, Rates, Weights, compiled
 
-BLOCK = 2**16  # numbers of a batch block (0.5 MB in float64): beyond, its arrays come as fresh pages from the system
+BLOCK = 2**17  # numbers of a batch block (1 MB in float64): beyond, its arrays come as fresh pages from the system
 ENGINES = ("compiled", "batched")
 Streams = Callable[[Setting, int, Any], Stream]  # (setting, replica, dtype) -> its minibatches
 

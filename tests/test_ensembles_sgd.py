@@ -199,6 +199,17 @@ def test_drawn_moments_have_the_mean_and_covariance_of_a_batch(name: str, kind: 
     assert covariance < 5  # standard errors, n = 20 000; the largest of up to 729
 
 
+@pytest.mark.parametrize("batch", [3, 8])
+def test_the_pass_for_diagonal_laws_is_the_law_itself(batch: int) -> None:
+    """Law.columns on the triangles, against the one pass that takes its place where the blocks of L are diagonal."""
+    setting = LAWS["commuting"].replace(training__batch=batch)
+    fast, plain = GaussianStream(setting, 0), GaussianStream(setting, 0)
+    assert fast.law.diagonals is not None
+    plain.law = batches.Law(plain.law.L, None)
+    for one, other in zip(fast.take(50), plain.take(50), strict=True):
+        assert one is other is None or np.abs(one - other).max() < 1e-14 * np.abs(other).max()  # 45 rounding errors
+
+
 def functionals(batch: Moments) -> dict[str, np.ndarray]:
     """Numbers (N,) that look at the whole law: spectra, and the squared gradient at a fixed P, W that SGD would see."""
     A, C = batch.A, batch.C
