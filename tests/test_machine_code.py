@@ -61,6 +61,10 @@ def test_a_changed_callee_in_another_file_is_compiled_anew(tmp_path: Path) -> No
         )
         said.append(run.stdout.split())
     assert said == [["6", "0"], ["6", "1"], ["-6", "0"]]  # compiled, kept, compiled anew
+    folders = {file.parent for file in room.rglob("caller.twice*.nbi")}
+    assert (
+        len(folders) == 2
+    )  # one a stamp: an index of the new code beside the old code could be read by a third process
 
 
 def test_other_functions_keep_numbas_own_locators() -> None:
