@@ -25,7 +25,7 @@ def bars(name: str, rows: Sequence[Mapping[str, Any]], key: str, label: str, kin
         for ax, (title, group) in zip(axes[:, 0], groups.items(), strict=True):
             group = sorted(group, key=lambda row: -row[key])
             names = [f"{row['method']}  ({row['members']:,})" if "members" in row else row["method"] for row in group]
-            own = [row["method"] == "noncollapse" for row in group]
+            own = [row["method"].startswith("noncollapse") for row in group]
             ax.barh(
                 range(len(group)),
                 [row[key] for row in group],
