@@ -8,10 +8,8 @@ both orders (2n columns; (A + B)/2 and (C + Cᵀ)/2), and the invariance loss is
 (x - x⁺, 0).
 
 **Gaussian pairs** come from their joint law, 2 normals a coordinate: (x, x⁺) = L g with L Lᵀ = [[A, C], [Cᵀ, B]], L
-lower triangular. **Their moments** can be drawn without the pairs. Write the normals of a batch as rows, g (n, 2d), and
-factor g = Q R. For n >= 2d the upper triangular R has independent entries, R_ii² ~ χ² with n - i + 1 degrees of freedom
-(i = 1, 2, …) and R_ij ~ N(0, 1) above (Bartlett 1933), and gᵀg = RᵀR is Wishart. So the 2d columns of L Rᵀ have exactly the
-moments of the n pairs. A and C ask for the first d rows of R alone, hence for n >= d. Sampled; the law is exact.
+lower triangular. **Their moments** can be drawn without the pairs, from the triangles R of `full_models.bartlett`: the 2d
+columns of L Rᵀ have exactly the moments of the n pairs. Sampled; the law is exact.
 """
 
 from __future__ import annotations
@@ -26,10 +24,10 @@ import torch
 from torch import Tensor
 
 from dynamics.images import image_pool
-from dynamics.machine_code import kept_jit
 from dynamics.run import Array
 from dynamics.setting import ImageViews, Setting, SettingError
 from dynamics.views import moments
+from full_models.bartlett import degrees, scaled_triangles, triangles
 from full_models.normals import Normals
 
 TEAM = 64  # replicas that share one generator on a device: a launch for 64 costs what one for 1 does
@@ -177,51 +175,11 @@ class GaussianStream:
         upper = self.normals.fill((steps, 2 * d * m - m * (m + 1) // 2), self.dtype)
         diagonal = np.sqrt(2 * self.chi.standard_gamma(degrees(n, m) / 2, (steps, m)))
         if self.law.diagonals is None or m > d:
-            X, Y = self.law.columns(_triangles(upper, diagonal.astype(self.dtype), 2 * d).mT)
+            X, Y = self.law.columns(triangles(upper, diagonal.astype(self.dtype), 2 * d).mT)
         else:
             scales = (v[:, 0] for v in self.law.diagonals)
-            X, Y = (M.mT for M in _scaled_triangles(upper, diagonal.astype(self.dtype), *scales))
+            X, Y = (M.mT for M in scaled_triangles(upper, diagonal.astype(self.dtype), *scales))
         return batch_of(self.shape, X, Y, n=n)
-
-
-@kept_jit(nogil=True)
-def _triangles(upper: Array, diagonal: Array, columns: int) -> Array:
-    """R (S, m, columns): upper triangles with the given diagonals (S, m) and, row by row, the entries above them."""
-    S, m = diagonal.shape
-    R = np.empty((S, m, columns), upper.dtype)
-    for s in range(S):
-        at = 0
-        for i in range(m):
-            R[s, i, :i] = 0
-            R[s, i, i] = diagonal[s, i]
-            for j in range(i + 1, columns):
-                R[s, i, j] = upper[s, at + j - i - 1]
-            at += columns - i - 1
-    return R
-
-
-@kept_jit(nogil=True)
-def _scaled_triangles(upper: Array, diagonal: Array, a: Array, b: Array, c: Array) -> tuple[Array, Array]:
-    """Rows (S, m, d) of X = a R and Y = b R + c R', for R the left and R' the right half of `_triangles`, m = d: `Law.columns`
-    where its blocks are diagonal, in one pass over memory instead of six."""
-    (S, m), d = diagonal.shape, len(a)
-    X, Y = np.empty((S, m, d), upper.dtype), np.empty((S, m, d), upper.dtype)
-    for s in range(S):
-        at = 0
-        for j in range(m):
-            x, y, left, right = X[s, j], Y[s, j], upper[s, at : at + d - j - 1], upper[s, at + d - j - 1 :]
-            for i in range(j):
-                x[i], y[i] = 0, c[i] * right[i]
-            x[j], y[j] = a[j] * diagonal[s, j], b[j] * diagonal[s, j] + c[j] * right[j]
-            for i in range(j + 1, d):
-                x[i], y[i] = a[i] * left[i - j - 1], b[i] * left[i - j - 1] + c[i] * right[i]
-            at += 2 * d - j - 1
-    return X, Y
-
-
-def degrees(n: int, m: int) -> Array:
-    """Degrees of freedom (m,) of the squared diagonal of R: n, n - 1, …"""
-    return n - np.arange(m, dtype=float)
 
 
 @dataclass
