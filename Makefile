@@ -41,3 +41,4 @@ bench: install
 
 clean:
 	rm -rf .venv results build *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
