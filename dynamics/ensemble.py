@@ -118,7 +118,7 @@ def integrate_many(
         check_jacobian(field, jacobian, first, n)
     work = _Work(field, n, len(values) - n, events, e, jacobian, first, method,
                  np.array([[atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT],
-                           [1.0, 1e200, np.inf, np.inf]]), grid, halt)  # fmt: skip
+                           lanes.ACCEPT]), grid, halt)  # fmt: skip
     size = int(np.prod(shape))
     out = Ensemble(
         np.empty((size, n)), np.zeros(size), np.full((len(grid), size, n), np.nan), np.full((size, e), np.nan),

@@ -35,6 +35,7 @@ STIFF_COUNT = 12.0  # steps, net, at the edge of stability before a member count
 STIFF_REMAINING = 40.0  # ... counted where that step leaves more than this many to go
 ROOT_TOLERANCE = 1e-10  # of the fraction of a step: the last update of a superlinear method is far below it
 ROOT_TRIES = 60
+ACCEPT = (1.0, 1e200, np.inf, np.inf)  # limits under which `advance` accepts whatever step comes
 
 _reals, _table = types.float64[::1], types.float64[:, ::1]
 ADVANCE = types.int64(_reals, types.int64, _reals)
@@ -64,8 +65,8 @@ def drive(
 ):  # fmt: skip
     """Integrate the members listed in todo, in place: y (M, n), t (M,), and the outputs named after what they hold.
 
-    limits (2, 4): atol, rtol, the most tries of a member, and the count at which a member is stiff; and such as accept any
-    step. S, alone, here: `workspace`.
+    limits (2, 4): atol, rtol, the most tries of a member, and the count at which a member is stiff; and ACCEPT. S, alone,
+    here: `workspace`.
     """
     advance, begin = advance_at(advance_address), begin_at(begin_address)
     n, events = y.shape[1], len(stop)

@@ -23,34 +23,12 @@ import numpy as np
 from dynamics.machine_code import kept_jit
 from dynamics.run import Array
 
-SIZES = (
-    *range(5, 17),
-    18,
-    20,
-    22,
-    25,
-    28,
-    31,
-    35,
-    39,
-    44,
-    50,
-    57,
-    65,
-    75,
-    86,
-    100,
-    116,
-    135,
-    158,
-    185,
-)  # s that are made
+# numbers of stages that are made: every one where it matters, then a seventh more each time
+SIZES = (*range(5, 17), 18, 20, 22, 25, 28, 31, 35, 39, 44, 50, 57, 65, 75, 86, 100, 116, 135, 158, 185)  # fmt: skip
 REACH = 0.26  # l = REACH (s² - 7): the l for which |R| is least beyond its first descent, 0.75 to 0.92
 ROUNDS = 40  # of w from P from w; about ten reach rounding
-NODES = (
-    0.1,
-    0.35,
-)  # c2, c3 of the finishing method, in units of its length: small errors of order 5, no weight above 9
+# c2, c3 of the finishing method, in units of its length: small errors of order 5, and no weight above 9
+NODES = (0.1, 0.35)
 ESTIMATE = 0.01  # size of the error estimate's coefficients of h⁴: with it rtol holds about what it does for DOP853
 
 # A row of the table: l; a_21, a_31, a_32, a_41, a_42, a_43, b_1..b_4 of the finishing method; the weights of the error
@@ -69,7 +47,7 @@ def stieltjes(z, weight, l, out):
     b, at0_before, at0, size = 0.0, 0.0, 1.0, 0.0
     for i in range(n):
         size += weight[i]
-    for j in range(m):  # p: monic in z / l, so that sizes stay near one another
+    for j in range(m):  # p: monic in 4 z / l, so that sizes stay near one another
         a = 0.0
         for i in range(n):
             a += weight[i] * z[i] * p[i] * p[i] / size
