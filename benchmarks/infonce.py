@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from benchmarks import plot
 from full_models.losses import blocked, blocked_info_nce, blocked_nt_xent, info_nce, nt_xent
-from full_models.losses.softmax_rows import exponentials
+from full_models.losses.exponential import exponentials
 
 TAU = 0.1
 DTYPES = ("float64", "float32")

@@ -7,8 +7,7 @@ process, and a compiled function that held it could not be kept on disk; so it i
 stores asks for that name. (numba has a wrapper of its own, `numba_xxgemm`, but as an internal of `np.dot`, free to change.)
 
 **Small factors** are not worth BLAS's packing: 64 x 64 by 64 x 32 runs at 35 GFLOP/s in float64 and 60 in float32, of 49 and 98
-that the core has (measured on AVX2, Zen 3). Tiles of 4 rows and two vectors of C, held in registers while k runs, reach
-45 and 91. They are written as LLVM vectors, since loops over arrays that may overlap vectorise by luck.
+that the core has (measured on AVX2, Zen 3). Tiles (`full_models.tile`) reach 45 and 91.
 """
 
 from __future__ import annotations
@@ -18,16 +17,13 @@ from typing import Any
 
 import llvmlite.binding
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from dynamics.run import Array
+from full_models.tile import ROWS, VECTOR_BYTES, VECTORS, tile
 
-ROWS, VECTORS = 4, 2  # of a tile: 8 sums, as many as hide the latency of two units that take 4 cycles
-VECTOR_BYTES = 32  # an AVX2 register; where there are narrower ones LLVM takes several
-INT32, INT64 = ir.IntType(32), ir.IntType(64)
 SMALL = 2**15  # bytes of B up to which the tiles win: the size of a first cache
 
 
@@ -79,7 +75,7 @@ def _tiles(alpha: float, A: Array, B: Array, beta: float, C: Array, width: int) 
     (m, n), k = C.shape, A.shape[1]
     for i in range(0, m, ROWS):
         for j in range(0, n, width):
-            _tile(A, i * k, k, 1, B, j, n, k, alpha, beta, C, i * n + j, n)
+            tile(A, i * k, k, 1, B, j, n, k, alpha, beta, C, i * n + j, n)
 
 
 @njit(nogil=True)
@@ -92,62 +88,7 @@ def _tiles_of_transpose(alpha: float, A: Array, B: Array, beta: float, C: Array,
             for r in range(ROWS):
                 panel[l, r] = A[i + r, l]
         for j in range(0, n, width):
-            _tile(panel, 0, 1, ROWS, B, j, n, k, alpha, beta, C, i * n + j, n)
-
-
-def _tile_code(_: Any, A: Any, a: Any, ai: Any, al: Any, B: Any, b: Any, bl: Any, k: Any, alpha: Any, beta: Any, C: Any,
-               c: Any, ci: Any) -> Any:  # fmt: skip
-    """C[c + r ci + v] <- alpha Σ_l A[a + r ai + l al] B[b + l bl + v] + beta C[c + r ci + v]: r < ROWS, v over VECTORS, l < k."""
-    place, kind = types.int64, C.dtype
-    signature = types.void(A, place, place, place, B, place, place, place, kind, kind, C, place, place)
-    lanes, align = VECTOR_BYTES * 8 // kind.bitwidth, kind.bitwidth // 8
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, a, ai, al, _, b, bl, k, alpha, beta, _, c, ci = arguments
-        A, B, C = (context.make_array(signature.args[i])(context, builder, arguments[i]).data for i in (0, 4, 10))
-        vector = ir.VectorType(context.get_value_type(kind), lanes)
-        undefined, everywhere = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes)
-
-        def at(data: Any, start: Any, *steps: tuple[Any, Any]) -> Any:
-            """Address of the number at start + Σ count stride."""
-            for count, stride in steps:
-                start = builder.add(start, builder.mul(count, stride))
-            return builder.gep(data, [start])
-
-        def as_vector(address: Any) -> Any:
-            return builder.bitcast(address, vector.as_pointer())
-
-        def spread(number: Any) -> Any:
-            return builder.shuffle_vector(builder.insert_element(undefined, number, INT32(0)), undefined, everywhere)
-
-        def add_product(total: Any, x: Any, y: Any) -> Any:
-            """total + x y, fused where the machine can."""
-            return builder.fadd(total, builder.fmul(x, y, flags=("contract",)), flags=("contract",))
-
-        sums = {(r, v): cgutils.alloca_once(builder, vector) for r in range(ROWS) for v in range(VECTORS)}
-        for total in sums.values():
-            builder.store(ir.Constant(vector, [0.0] * lanes), total)
-        with cgutils.for_range(builder, k) as loop:
-            right = [builder.load(as_vector(at(B, b, (loop.index, bl), (INT64(v), INT64(lanes)))), align=align)
-                     for v in range(VECTORS)]  # fmt: skip
-            left = [spread(builder.load(at(A, a, (INT64(r), ai), (loop.index, al)))) for r in range(ROWS)]
-            for (r, v), total in sums.items():
-                builder.store(add_product(builder.load(total), left[r], right[v]), total)
-        for total in sums.values():
-            builder.store(builder.fmul(spread(alpha), builder.load(total)), total)
-        out = {(r, v): as_vector(at(C, c, (INT64(r), ci), (INT64(v), INT64(lanes)))) for r, v in sums}
-        with builder.if_then(builder.fcmp_unordered("!=", beta, beta.type(0.0))):
-            for rv, total in sums.items():
-                kept = builder.load(out[rv], align=align)
-                builder.store(add_product(builder.load(total), spread(beta), kept), total)
-        for rv, total in sums.items():
-            builder.store(builder.load(total), out[rv], align=align)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-_tile: Callable[..., Any] = intrinsic(_tile_code)
+            tile(panel, 0, 1, ROWS, B, j, n, k, alpha, beta, C, i * n + j, n)
 
 
 def _routine(name: str, kind: Any) -> Any:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from full_models.products import ROWS, SMALL, VECTOR_BYTES, VECTORS, gemm
+from full_models.products import SMALL, gemm
+from full_models.tile import ROWS, VECTOR_BYTES, VECTORS
 
 
 @numba.njit

@@ -11,9 +11,9 @@ next: three products and one exponential an entry, 6 N² d operations and N² ex
 gradient costs anyway. Memory is BLOCK bytes x N and the two gradients: k̂ is never written down, its lengths are divided
 out of the products, c_j = 1 / ‖k_j‖; the positive is taken away from π itself, so that no k_pos is gathered. Where |s| is
 small enough by Cauchy-Schwarz, exp s itself is summed, and the two passes that find and take away the maximum of a row
-fall away. On one CPU thread all that happens to a row between the products is one compiled pass (`softmax_rows`), from
-COMPILED_FROM rows on, where it repays its start: seconds at the first use on a machine, later some tenths from the disk,
-and the compiler's own 100 MiB a process.
+fall away. On one CPU thread a block is compiled code of its own (`softmax_block`), from COMPILED_FROM rows on, where it
+repays its start: seconds at the first use on a machine, later some tenths from the disk, and the compiler's own 100 MiB a
+process.
 
 The gradients are computed in the forward pass and kept; they have no derivative of their own: `create_graph` raises a RuntimeError.
 """
@@ -21,6 +21,7 @@ The gradients are computed in the forward pass and kept; they have no derivative
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is
 
 # Products of blocks of this height run at nearly the full rate; in powers of two torch's kᵀ sᵀ runs at half of it
 BLOCK = 1056  # bytes of a column of the block of s: 132 rows of float64, 264 of float32
-STRIP = 256  # rows of z at a time where vectors are made of them
+STRIP = 2**15  # numbers of z at a time where vectors are made of them
 COMPILED_FROM = 1024
 
 
@@ -77,27 +78,16 @@ class _Softmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool, with_gradient: bool) -> Tensor:
-        (N, d), rows = q.shape, BLOCK // q.element_size()
-        b, c = (_inverse_lengths(z) if cosine else z.new_ones(N) for z in (q, k))
-        weight = (b / tau)[:, None]
-        gq, gk = (torch.empty_like(q), q.new_zeros(d, N)) if with_gradient else (None, None)
-        losses, scores = q.new_empty(N), q.new_empty(min(rows, N), N)
+        b, c = (_inverse_lengths(z) if cosine else z.new_ones(len(z)) for z in (q, k))
         safe = math.log(torch.finfo(q.dtype).max) / 2  # half, so that products of exp(± safe) are normal numbers too
         bounded = (1.0 if cosine else _bound(q, k)) / tau <= safe  # False for NaN
-        softmax = _compiled if _compiles(q) else _by_torch
-        for i in range(0, N, rows):
-            block = slice(i, i + rows)
-            u = q[block] * weight[block]
-            s = torch.mm(u, k.mT, out=scores[: len(u)])
-            Z = softmax(s, c, i, offset, bounded, safe, losses[block])[:, None]
-            if gq is not None and gk is not None:
-                torch.mul(torch.mm(k.mT, s.mT).mT, weight[block] / (N * Z), out=gq[block])
-                gk.addmm_((u / Z).mT, s, alpha=1 / N)
-        if gq is not None and gk is not None:
+        blocks = _compiled if _compiles(q) else _by_torch
+        losses, gq, gk = blocks(q, k, b / tau, c, offset, bounded, safe, with_gradient)
+        if with_gradient:
             if cosine:
                 _through_the_norm(gq, q, b)
-                _through_the_norm(gk.mT, k, c)
-            ctx.save_for_backward(gq, gk.mT)
+                _through_the_norm(gk, k, c)
+            ctx.save_for_backward(gq, gk)
         return losses.mean()
 
     @staticmethod
@@ -110,8 +100,29 @@ class _Softmax(torch.autograd.Function):
         return scaled(gq) if needs_q else None, scaled(gk) if needs_k else None, None, None, None, None
 
 
-def _by_torch(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, losses: Tensor) -> Tensor:
-    """Z of the rows, as `softmax_rows`, whose letters these are: s is overwritten, losses is J."""
+Parts = tuple[Tensor, Tensor, Tensor]
+
+
+def _by_torch(
+    q: Tensor, k: Tensor, w: Tensor, c: Tensor, offset: int, bounded: bool, safe: float, with_gradient: bool
+) -> Parts:
+    """J of each row, and with_gradient ∂J/∂q and ∂J/∂k of their mean, the lengths b = tau w and c held (else empty)."""
+    (N, d), rows = q.shape, BLOCK // q.element_size()
+    gq, gk = (q.new_empty(N, d), q.new_zeros(d, N)) if with_gradient else (q.new_empty(0), q.new_empty(0, 0))
+    losses, scores = q.new_empty(N), q.new_empty(min(rows, N), N)
+    for i in range(0, N, rows):
+        block = slice(i, i + rows)
+        u = q[block] * w[block, None]
+        s = torch.mm(u, k.mT, out=scores[: len(u)])
+        Z = _softmax_of(s, c, i, offset, bounded, safe, losses[block])
+        if with_gradient:
+            torch.mul(torch.mm(k.mT, s.mT).mT, w[block, None] / (N * Z), out=gq[block])
+            gk.addmm_((u / Z).mT, s, alpha=1 / N)
+    return losses, gq, gk.mT
+
+
+def _softmax_of(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, losses: Tensor) -> Tensor:
+    """Z (r, 1) of rows first, first + 1, … of the products s (r, N), which become (π - δ) Z c; losses is J."""
     at = (torch.arange(first, first + len(s), device=s.device) + offset).remainder(s.shape[1])[:, None]
     s.mul_(c)
     if offset:
@@ -124,39 +135,46 @@ def _by_torch(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe
     Z = s.exp_().sum(-1, keepdim=True)
     losses.copy_((Z.log() - score)[:, 0])
     s.scatter_add_(1, at, -Z).mul_(c)
-    return Z[:, 0]
-
-
-def _compiled(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, losses: Tensor) -> Tensor:
-    """The same by one pass. Below -1.25 safe there is nothing in bounded rows, and beside their 1 in the others."""
-    from full_models.losses.softmax_rows import softmax_rows  # numba takes a third of a second to import
-
-    Z = torch.empty_like(losses)
-    softmax_rows(s.numpy(), c.numpy(), first, offset, bounded, -1.25 * safe, losses.numpy(), Z.numpy())
     return Z
 
 
+def _compiled(
+    q: Tensor, k: Tensor, w: Tensor, c: Tensor, offset: int, bounded: bool, safe: float, with_gradient: bool
+) -> Parts:
+    """The same by compiled blocks."""
+    from full_models.losses.softmax_block import by_blocks  # numba takes a third of a second to import
+
+    arrays = (x.detach().contiguous().numpy() for x in (q, k, w, c))
+    losses, gq, gk = (torch.from_numpy(x) for x in by_blocks(*arrays, offset, bounded, safe, with_gradient))
+    return losses, gq, gk
+
+
 def _compiles(q: Tensor) -> bool:
-    """Whether `softmax_rows` is the faster: it runs on one thread, where torch's passes use all they are given."""
+    """Whether compiled blocks are the faster: they run on one thread, where torch uses all it is given."""
     kind = q.device.type == "cpu" and q.dtype in (torch.float64, torch.float32)
     return kind and len(q) >= COMPILED_FROM and torch.get_num_threads() == 1
 
 
+def _strips(*vectors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The same rows of each, at most STRIP numbers of the first, from the top; for sums of products without a copy of z."""
+    rows = max(1, STRIP // vectors[0].shape[-1])
+    return zip(*(z.split(rows) for z in vectors), strict=True)
+
+
 def _inverse_lengths(z: Tensor) -> Tensor:
     """1 / max(‖z‖, floor) (N,); z times it is `normalise(z)`. Squares neither over- nor underflow."""
-    lengths, room = z.new_empty(len(z)), z.new_empty(min(STRIP, len(z)), z.shape[-1])
-    for x, length in zip(z.split(STRIP), lengths.split(STRIP), strict=True):
-        scale = torch.abs(x, out=room[: len(x)]).amax(-1).clamp_(min=NORM_FLOOR)
-        scaled = torch.div(x, scale[:, None], out=room[: len(x)])
-        torch.linalg.vector_norm(scaled, dim=-1, out=length).mul_(scale)
+    lengths = z.new_empty(len(z))
+    for x, length in _strips(z, lengths):
+        scaled = x.abs()
+        scale = scaled.amax(-1).clamp_(min=NORM_FLOOR)
+        torch.linalg.vector_norm(scaled.div_(scale[:, None]), dim=-1, out=length).mul_(scale)
     return lengths.clamp_(min=NORM_FLOOR).reciprocal_()
 
 
 def _through_the_norm(g: Tensor, z: Tensor, b: Tensor) -> None:
     """∂J/∂z = g - u (u·g) from g = b ∂J/∂u, u = b z, b = 1 / ‖z‖, in place; g itself where the norm is at its floor."""
-    room = z.new_empty(min(STRIP, len(z)), z.shape[-1])
-    for x, y, a in zip(g.split(STRIP), z.split(STRIP), b.split(STRIP), strict=True):
-        u = torch.mul(y, a[:, None], out=room[: len(y)])
+    for y, x, a in _strips(z, g, b):
+        u = y * a[:, None]
         along = torch.where(a < 1 / NORM_FLOOR, torch.linalg.vecdot(u, x), 0.0)
         x.addcmul_(u, along[:, None], value=-1)
 

@@ -1,4 +1,4 @@
-"""The compiled exponential, its coefficients derived again, and the softmax rows made of it."""
+"""The compiled exponential, and its coefficients derived again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from mpmath import mp, mpf
 from numba import types
 
-from full_models.losses.softmax_rows import FORMS, exponential, exponentials, softmax_rows
+from full_models.losses.exponential import FORMS, exponential, exponentials
 
 KINDS = pytest.mark.parametrize("kind", [types.float64, types.float32], ids=str)
 HALF = mp.log(2) / 2
@@ -111,55 +111,3 @@ def test_special_arguments(kind: Any) -> None:
     assert np.isnan(y[2:]).all()
     with pytest.raises(NotImplementedError, match=r"call numpy\.exp"):
         exponential(0.0)
-
-
-def rows_by_formula(s: Any, c: Any, first: int, offset: int) -> tuple[Any, Any, Any]:
-    """((π - δ) c, J, log Z + top) in numpy's long double."""
-    R, N = s.shape
-    at, own = (first + offset + np.arange(R)) % N, (np.arange(R), first + np.arange(R))
-    x = s.astype(np.longdouble) * c
-    if offset:
-        x[own] = -np.inf
-    top = x.max(1, keepdims=True)
-    e = np.exp(x - top)
-    log_Z = np.log(e.sum(1)) + top[:, 0]
-    pi = e / e.sum(1, keepdims=True)
-    J = log_Z - x[np.arange(R), at]
-    pi[np.arange(R), at] -= 1
-    return pi * c, J, log_Z
-
-
-@KINDS
-@pytest.mark.parametrize("offset", [0, 7])
-@pytest.mark.parametrize(("spread", "bounded"), [(10.0, True), (10.0, False), (2000.0, False)])
-def test_rows_are_the_softmaxes(kind: Any, offset: int, spread: float, bounded: bool) -> None:
-    dtype = FORMS[kind].dtype
-    rng = np.random.default_rng(1)
-    s, c = rng.uniform(-spread, spread, (5, 37)).astype(dtype), rng.uniform(0.5, 1, 37).astype(dtype)
-    expected, J, _ = rows_by_formula(s, c, 30, offset)
-    got, losses, Z = s.copy(), *np.empty((2, 5), dtype)
-    least = 1.25 * np.log(np.finfo(dtype).tiny) / 2
-    softmax_rows(got, c, 30, offset, bounded, least, losses, Z)
-    u = np.finfo(dtype).eps
-    # x is off by u |x| <= u 2 spread, π by twice that and by the 37 roundings of a sum
-    assert np.abs(got / Z[:, None] - expected).max() < (4 * spread + 37) * u
-    assert np.abs(losses - J).max() < (4 * spread + 37) * u
-    if offset:
-        assert (got[np.arange(5), 30 + np.arange(5)] == 0).all()  # e^-inf, exactly
-    wrong, *_ = rows_by_formula(s, c, 30, offset + 1)
-    assert np.abs(got / Z[:, None] - wrong).max() > 0.1  # another positive would be seen: its entry is off by 1 c
-
-
-@KINDS
-def test_underflow_is_zero_and_a_nan_stays_in_its_row(kind: Any) -> None:
-    dtype = FORMS[kind].dtype
-    s = np.zeros((3, 16), dtype)
-    s[0, 1:] = -np.inf
-    s[1, 3:] = -1e4
-    s[2, 5] = np.nan
-    losses, Z = np.empty((2, 3), dtype)
-    softmax_rows(s, np.ones(16, dtype), 0, 0, False, -50.0, losses, Z)
-    assert (losses[0], Z[0], Z[1]) == (0, 1, 3)  # exactly: log 1, one term, three equal terms
-    assert (s[0] == 0).all()
-    assert (s[1, 3:] == 0).all()
-    assert np.isnan(losses[2])

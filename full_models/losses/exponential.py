@@ -1,7 +1,7 @@
-"""Softmax of a block of scores in one compiled pass over each row: maximum, exponentials, their sum, the positive's share.
+"""exp x in compiled loops, for float64 and float32, at the rate of vector instructions.
 
 Exponentials are where a softmax loses its time: numpy's and torch's run at a fraction of what an AVX2 core can do (the three
-rates stand in benchmarks/results/infonce.md), and the same pass does all else that a row needs.
+rates stand in benchmarks/results/infonce.md).
 
     x = k ln 2 + r,  |r| <= ln 2 / 2        exp x = 2^k (1 + r + r² g(r)),  g(r) = (e^r - 1 - r) / r²
 
@@ -9,7 +9,7 @@ k is rounded by adding 1.5·2^m and the exponents' bias (m: the bits of a fracti
 left by m, are 2^k, without the conversion of float64 to integers that AVX2 lacks. ln 2 is taken away in two parts, the first so
 short that k times it is exact (Cody & Waite 1980). g is the polynomial that equals it at Chebyshev's nodes of
 [-ln 2 / 2, ln 2 / 2], of degree 9 (4 in float32), which puts exp x off by 2^-55.7 (2^-26.6) of itself; with rounding less
-than one unit in the last place. The coefficients are derived again, and the errors measured, in tests/test_softmax_rows.py.
+than one unit in the last place. The coefficients are derived again, and the errors measured, in tests/test_exponential.py.
 """
 
 from __future__ import annotations
@@ -105,44 +105,3 @@ def exponentials(x: NDArray[Any], out: NDArray[Any]) -> None:
     """out = exp x, one-dimensional, of one type: the bare function, whose errors are tested and whose rate is a bound."""
     for i in range(len(x)):
         out[i] = exponential(x[i])
-
-
-@kept_jit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def softmax_rows(
-    s: NDArray[Any],
-    c: NDArray[Any],
-    first: int,
-    offset: int,
-    bounded: bool,
-    least: float,
-    J: NDArray[Any],
-    Z: NDArray[Any],
-) -> None:
-    """Turn rows first, first + 1, … of the products s (R, N) into (π_ij - δ_j,pos(i)) Z_i c_j in place; J and Z (R,) out.
-
-    π_ij = exp x_ij / Z_i, x_ij = s_ij c_j - top_i, Z_i = Σ_j exp x_ij, J_i = log Z_i - x_i,pos(i), pos(i) = i + offset (mod
-    N); offset > 0 takes column i out of row i's sum. top_i is 0 where the scores are bounded, else their maximum. What lies
-    below `least`, at least log(tiny), counts as exp x = 0. A NaN in row i makes J_i NaN. s, c, J, Z of one floating type.
-    """
-    R, N = s.shape
-    zero, cut = s.dtype.type(0), s.dtype.type(least)
-    for i in range(R):
-        row = s[i]
-        if offset > 0:
-            row[first + i] = -np.inf
-        positive = (first + i + offset) % N
-        score = row[positive] * c[positive]
-        top = zero
-        if not bounded:
-            top = s.dtype.type(-np.inf)
-            for j in range(N):
-                top = max(top, row[j] * c[j])
-        total = zero
-        for j in range(N):
-            x = row[j] * c[j] - top
-            e = zero if x < cut else exponential(x)
-            row[j] = e * c[j]
-            total += e
-        J[i] = np.log(total) - (score - top)
-        Z[i] = total
-        row[positive] -= total * c[positive]

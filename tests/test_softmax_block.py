@@ -1,0 +1,137 @@
+"""Compiled blocks of a softmax loss against its formula in long double, and what a fault in them would look like."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from full_models.losses import softmax_block
+from full_models.losses.softmax_block import BLOCK, CHUNK, by_blocks
+
+Parts = tuple[Any, Any, Any]
+TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
+
+
+def safe(dtype: Any) -> float:
+    return float(np.log(np.finfo(dtype).max)) / 2
+
+
+def formula(q: Any, k: Any, w: Any, c: Any, offset: int) -> Parts:
+    """J and the gradients of its mean, w and c held, in numpy's long double."""
+    q, k, w, c = (x.astype(np.longdouble) for x in (q, k, w, c))
+    N, i = len(q), np.arange(len(q))
+    s = (q * w[:, None]) @ (k * c[:, None]).T
+    score = s[i, (i + offset) % N]
+    if offset:
+        s[i, i] = -np.inf
+    e = np.exp(s - s.max(1, keepdims=True))
+    pi = e / e.sum(1, keepdims=True)
+    J = np.log(e.sum(1)) + s.max(1) - score
+    pi[i, (i + offset) % N] -= 1
+    return J, w[:, None] * (pi @ (k * c[:, None])) / N, c[:, None] * (pi.T @ (q * w[:, None])) / N
+
+
+def rows(N: int, d: int, dtype: Any, spread: float) -> tuple[Any, Any, Any, Any]:
+    """q, k, w, c whose scores are at most `spread`, and near it somewhere."""
+    rng = np.random.default_rng(0)
+    q, k = rng.standard_normal((2, N, d))
+    c = 1 / np.linalg.norm(k, axis=1)
+    w = rng.uniform(0.5, 1, N) * spread / np.linalg.norm(q, axis=1)
+    return q.astype(dtype), k.astype(dtype), w.astype(dtype), c.astype(dtype)
+
+
+def excess(blocks: Callable[..., Parts], N: int, d: int, dtype: Any, spread: float, offset: int) -> float:
+    """Largest difference from the formula over what rounding allows; infinite for a NaN.
+
+    A score is a sum of d products of roundings of their own, off by (d + 3) u spread; e^s and so π by that and by a
+    sum's N u beside; a sum over N rows adds N u again: 8 (N + d) u max(1, spread) bounds all. Gradients in the unit of the
+    largest possible, and ∂J/∂k of the column's sum of π, which may be N.
+    """
+    q, k, w, c = rows(N, d, dtype, spread)
+    bounded = spread <= safe(dtype)
+    got, expected = blocks(q, k, w, c, offset, bounded, safe(dtype), True), formula(q, k, w, c, offset)
+    law = 8 * (N + d) * np.finfo(dtype).eps * max(1.0, spread)
+    unit = 1.0, float(w.max()) / N, float((spread * c).max())
+    worst = [float(np.abs(g - e).max()) / u / law for g, e, u in zip(got, expected, unit, strict=True)]
+    return max(worst) if np.isfinite(worst).all() else np.inf
+
+
+@TYPES
+@pytest.mark.parametrize("spread", [0.1, 10.0, 44.0, 2000.0])  # the last is beyond both types' range of exp
+@pytest.mark.parametrize("offset", [0, 7])
+def test_blocks_are_the_formula(dtype: str, offset: int, spread: float) -> None:
+    for d in (1, 5, 8, 17):  # below, at and beyond a line of float64
+        assert excess(by_blocks, CHUNK + 13, d, dtype, spread, offset) <= 1, d
+
+
+@TYPES
+def test_every_number_of_rows(dtype: str) -> None:
+    """Around a tile, a chunk of keys and a block of rows, which all end somewhere else."""
+    R = BLOCK // np.dtype(dtype).itemsize
+    sizes = [*range(1, 10), CHUNK - 1, CHUNK, CHUNK + 1, R - 1, R, R + 1, 2 * R + 3]
+    assert max(excess(by_blocks, N, 3, dtype, 5.0, 0) for N in sizes) <= 1
+
+
+@TYPES
+def test_without_a_gradient_the_values_are_the_same(dtype: str) -> None:
+    given = *rows(150, 6, dtype, 5.0), 7, True, safe(dtype)
+    J, gq, gk = by_blocks(*given, False)
+    np.testing.assert_array_equal(J, by_blocks(*given, True)[0])
+    assert gq.size == gk.size == 0
+
+
+@TYPES
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_nan_stays_in_its_row(dtype: str, bounded: bool) -> None:
+    q, k, w, c = rows(150, 6, dtype, 5.0)
+    q[140, 3] = np.nan
+    J, gq, gk = by_blocks(q, k, w, c, 0, bounded, safe(dtype), True)
+    assert np.flatnonzero(np.isnan(J)).tolist() == [140]
+    assert np.flatnonzero(np.isnan(gq).any(1)).tolist() == [140]
+    assert np.isnan(gk).all()  # each key has a part of that row
+
+
+@TYPES
+def test_far_below_the_maximum_there_is_nothing(dtype: str) -> None:
+    """Row 0 sees its own key alone, exactly: log 1, no gradient."""
+    q, k, w, c = (np.ones(shape, dtype) for shape in ((9, 1), (9, 1), 9, 9))
+    q[0] = 1e4
+    k[1:] = -1
+    J, gq, gk = by_blocks(q, k, w, c, 0, False, safe(dtype), True)
+    assert J[0] == gq[0, 0] == 0
+    assert np.isfinite(gk).all()
+
+
+FAULTS = {
+    "own key kept": ("if offset > 0 and start", "if False and start"),
+    "own key's score far from nothing": ("2 - 2 * safe if bounded", "0 if bounded"),
+    "positive at the wrong key": ("(shift + i) % N", "(shift + i + 1) % N"),
+    "value of the wrong key": ("at = first + offset + i\n", "at = first + offset + i + 1\n"),
+    "positive not taken away in ∂J/∂k": ("room.E[at, i] -= room.Z[i]", "pass"),
+    "positive not taken away in ∂J/∂q": ("gq[i, l] - room.Z[i] * c[at] * k[at, l]", "gq[i, l]"),
+    "sum not divided out": ("share = w[i] / (q.dtype.type(N) * room.Z[i])", "share = w[i] / q.dtype.type(N)"),
+    "lengths of k lost in the scores": ("c[start + j] * k[start + j, l]", "k[start + j, l]"),
+    "lengths of k lost in ∂J/∂k": ("gk *= c[: len(gk), None]", "pass"),
+    "every second key lost in the sum": ("Z[i] += a + b", "Z[i] += a"),
+    "a chunk's tail lost": ("n = min(CHUNK, N - start)", "n = min(CHUNK, N - start) // ROWS * ROWS"),
+    "keys beyond the last counted": ("room.S[n:whole] = own", "pass"),
+    "maximum not given back": ("np.log(room.Z[i]) + room.top[i]", "np.log(room.Z[i])"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found(name: str) -> None:
+    text = Path(softmax_block.__file__).read_text()
+    old, new = FAULTS[name]
+    assert text.count(old) >= 1
+    mutant = types.ModuleType("mutant")
+    exec(compile(text.replace(old, new).replace("@kept_jit(", "@njit("), "mutant", "exec"), mutant.__dict__)
+    found = partial(excess, mutant.by_blocks, 2 * BLOCK // 8 + 3, 6, "float64")
+    # rounding is below 1; each fault is one of at least 1e-3 of the unit, and the law here is 8 (217) eps 400 = 1.5e-10
+    assert max(found(spread, offset) for spread in (5.0, 400.0) for offset in (0, 7)) > 1e6
