@@ -144,8 +144,8 @@ def _compiled(
     """The same by compiled blocks."""
     from full_models.losses.softmax_block import by_blocks  # numba takes a third of a second to import
 
-    arrays = (x.detach().contiguous().numpy() for x in (q, k, w, c))
-    losses, gq, gk = (torch.from_numpy(x) for x in by_blocks(*arrays, offset, bounded, safe, with_gradient))
+    x, y, u, v = (z.detach().contiguous().numpy() for z in (q, k, w, c))
+    losses, gq, gk = (torch.from_numpy(z) for z in by_blocks(x, y, u, v, offset, bounded, safe, with_gradient))
     return losses, gq, gk
 
 

@@ -28,7 +28,7 @@ from full_models.tile import ROWS, VECTOR_BYTES, VECTORS, tile
 
 LINE = VECTORS * VECTOR_BYTES  # bytes of a row of a tile, and of a cache line
 BLOCK = 13 * LINE  # bytes of a row of U, S and E: an odd number of lines
-CHUNK = 64  # keys
+CHUNK = 96  # keys
 COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
