@@ -80,15 +80,19 @@ def _tiles(alpha: float, A: Array, B: Array, beta: float, C: Array, width: int) 
 
 @njit(nogil=True)
 def _tiles_of_transpose(alpha: float, A: Array, B: Array, beta: float, C: Array, width: int) -> None:
-    """The rows of A lie across memory: those of a tile are copied once, not gathered for each tile."""
+    """The rows of A lie across memory. Where A and B share the first cache a tile reads them so; else it pays to gather its own."""
     (m, n), k = C.shape, A.shape[1]
-    panel = np.empty((k, ROWS), A.dtype)
+    gather = A.nbytes > SMALL // 2
+    panel = np.empty((k if gather else 0, ROWS), A.dtype)
     for i in range(0, m, ROWS):
-        for l in range(k):
+        for l in range(len(panel)):
             for r in range(ROWS):
                 panel[l, r] = A[i + r, l]
         for j in range(0, n, width):
-            tile(panel, 0, 1, ROWS, B, j, n, k, alpha, beta, C, i * n + j, n)
+            if gather:
+                tile(panel, 0, 1, ROWS, B, j, n, k, alpha, beta, C, i * n + j, n)
+            else:
+                tile(A, i, 1, m, B, j, n, k, alpha, beta, C, i * n + j, n)
 
 
 def _routine(name: str, kind: Any) -> Any:
