@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from full_models.losses import softmax_block
-from full_models.losses.softmax_block import BLOCK, CHUNK, by_blocks
+from full_models.losses.softmax_block import BLOCK, CHUNK, DEPTH, LINE, ROWS, by_blocks
 
 Parts = tuple[Any, Any, Any]
+SOURCE = Path(softmax_block.__file__).read_text()
 TYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
 
 
@@ -66,8 +67,8 @@ def excess(blocks: Callable[..., Parts], N: int, d: int, dtype: Any, spread: flo
 @pytest.mark.parametrize("spread", [0.1, 10.0, 44.0, 2000.0])  # the last is beyond both types' range of exp
 @pytest.mark.parametrize("offset", [0, 7])
 def test_blocks_are_the_formula(dtype: str, offset: int, spread: float) -> None:
-    for d in (1, 5, 8, 17):  # below, at and beyond a line of float64
-        assert excess(by_blocks, CHUNK + 13, d, dtype, spread, offset) <= 1, d
+    for d in (1, 5, 8, 17, DEPTH + 3):  # below, at and beyond a line of float64; more than one sum a score
+        assert excess(by_blocks, 2 * CHUNK + 13, d, dtype, spread, offset) <= 1, d
 
 
 @TYPES
@@ -122,16 +123,48 @@ FAULTS = {
     "a chunk's tail lost": ("n = min(CHUNK, N - start)", "n = min(CHUNK, N - start) // ROWS * ROWS"),
     "keys beyond the last counted": ("room.S[n:whole] = own", "pass"),
     "maximum not given back": ("np.log(room.Z[i]) + room.top[i]", "np.log(room.Z[i])"),
+    "sums before a higher maximum kept, Z": ("room.Z[i] *= factor", "pass"),
+    "sums before a higher maximum kept, ∂J/∂q": ("gq[i] *= factor", "pass"),
+    "exponentials before a higher maximum kept": ("e[i] *= before[i]", "pass"),
+    "first numbers of a score lost": ("sum_so_far = one if l else zero", "sum_so_far = zero"),
 }
+
+
+def tile_by_numpy(
+    A: Any, a: int, ai: int, al: int, B: Any, b: int, bl: int, k: int, alpha: Any, beta: Any, C: Any, c: int, ci: int
+) -> None:
+    """What `full_models.tile.tile` does, from its formula."""
+    width, C = LINE // C.itemsize, C.reshape(-1)
+    r, v, l = np.arange(ROWS)[:, None], np.arange(width), np.arange(k)
+    product = A.reshape(-1)[a + r * ai + l * al] @ B.reshape(-1)[b + l[:, None] * bl + v]
+    C[c + r * ci + v] = alpha * product + (beta * C[c + r * ci + v] if beta else 0)
+
+
+def as_python(text: str) -> Callable[..., Parts]:
+    """by_blocks of a source, uncompiled and with small blocks, so that few numbers have several of each kind."""
+    for size in ("BLOCK = 13 * LINE", "CHUNK = 64", "DEPTH = 256"):
+        assert text.count(size) == 1
+    text = (
+        text.replace("BLOCK = 13", "BLOCK = 3").replace("CHUNK = 64", "CHUNK = 16").replace("DEPTH = 256", "DEPTH = 4")
+    )
+    module = types.ModuleType("mutant")
+    exec(compile(re.sub(r"@(kept_jit|njit)\(.*\)\n", "", text), "mutant", "exec"), module.__dict__)
+    module.__dict__.update(tile=tile_by_numpy, exponential=np.exp)
+    return module.by_blocks
+
+
+def worst_of(blocks: Callable[..., Parts]) -> float:
+    with np.errstate(all="ignore"):  # a fault may divide by zero
+        return max(excess(blocks, 61, 6, "float64", spread, offset) for spread in (5.0, 400.0) for offset in (0, 7))
+
+
+def test_the_source_read_as_python_is_the_formula() -> None:
+    assert worst_of(as_python(SOURCE)) <= 1
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_found(name: str) -> None:
-    text = Path(softmax_block.__file__).read_text()
     old, new = FAULTS[name]
-    assert text.count(old) >= 1
-    mutant = types.ModuleType("mutant")
-    exec(compile(text.replace(old, new).replace("@kept_jit(", "@njit("), "mutant", "exec"), mutant.__dict__)
-    found = partial(excess, mutant.by_blocks, 2 * BLOCK // 8 + 3, 6, "float64")
-    # rounding is below 1; each fault is one of at least 1e-3 of the unit, and the law here is 8 (217) eps 400 = 1.5e-10
-    assert max(found(spread, offset) for spread in (5.0, 400.0) for offset in (0, 7)) > 1e6
+    assert SOURCE.count(old) >= 1
+    # rounding is below 1; each fault is one of at least 1e-3 of the unit, and the law here is 8 (67) eps 400 = 5e-11
+    assert worst_of(as_python(SOURCE.replace(old, new))) > 1e6

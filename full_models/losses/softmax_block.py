@@ -8,10 +8,12 @@ keys come by chunks, one after another:
 
 and when Z is whole, all keys again:    gk_j += Σ_i (E_ji / Z_i - δ_j,pos(i)) u_i / N
 
-Scores are held key by key (S and E, not their transposes), so that all three products read their factors as they lie: no
-panel is packed. Rows have an odd number of cache lines, since in strides of a power of two a column falls into a few
-sets of the cache. E goes through the third cache once in each direction; a BLAS product and a pass over its result do
-so six times.
+top is 0 where scores are bounded. Else it is the row's largest score so far: when a chunk raises it, Z_i and gq_i are scaled
+down, and the E of the chunks before it when they are read again (the running maximum of Milakov & Gimelshein 2018).
+
+Scores are held key by key (S and E, not their transposes), so that all three products read them as they lie. Their rows and
+those of K have an odd number of cache lines, since in strides of a power of two a column falls into a few sets of the cache. E, too large for the second cache, is written once and read once; with BLAS products and a pass between
+them it is moved five times.
 """
 
 from __future__ import annotations
@@ -28,20 +30,22 @@ from full_models.tile import ROWS, VECTOR_BYTES, VECTORS, tile
 
 LINE = VECTORS * VECTOR_BYTES  # bytes of a row of a tile, and of a cache line
 BLOCK = 13 * LINE  # bytes of a row of U, S and E: an odd number of lines
-CHUNK = 96  # keys
+CHUNK = 64  # keys
+DEPTH = 256  # rows of U at a time: those of a tile then stay in the first cache
 COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 class Room(NamedTuple):
     """What the blocks share, one after another. R: rows of a block; stride: an odd number of lines, d numbers at least."""
 
-    U: NDArray[Any]  # (d, R): the block's u, transposed
+    U: NDArray[Any]  # (R / width, d, width): the block's u, transposed
     K: NDArray[Any]  # (CHUNK, stride): k̂ of a chunk
     S: NDArray[Any]  # (CHUNK, R): its scores
     E: NDArray[Any]  # (N or CHUNK, R): kept where a gradient is wanted
-    W: NDArray[Any]  # (R, stride): u_i / (N Z_i)
-    Z: NDArray[Any]  # (R,)
+    W: NDArray[Any]  # (D / width, R, width): u_i / (N Z_i)
+    tops: NDArray[Any]  # (chunks, R): top when the chunk's E were taken; no rows where scores are bounded
     top: NDArray[Any]  # (R,)
+    Z: NDArray[Any]  # (R,)
     score: NDArray[Any]  # (R,): of the positives
 
 
@@ -50,12 +54,23 @@ def up(n: int, step: int) -> int:
     return -(-n // step) * step
 
 
-def make_room(N: int, d: int, dtype: np.dtype[Any], gradient: bool) -> Room:
+def make_room(N: int, d: int, dtype: np.dtype[Any], bounded: bool, gradient: bool) -> Room:
     """Room for N keys of d numbers."""
     width = LINE // dtype.itemsize
     R = BLOCK // dtype.itemsize
     stride = (up(d, width) // width | 1) * width
-    shapes = (d, R), (CHUNK, stride), (CHUNK, R), (up(N, ROWS) if gradient else CHUNK, R), (R, stride), R, R, R
+    kept, chunks = up(N, ROWS) if gradient else CHUNK, 0 if bounded else -(-N // CHUNK)
+    shapes = (
+        (R // width, d, width),
+        (CHUNK, stride),
+        (CHUNK, R),
+        (kept, R),
+        (-(-d // width), R, width),
+        (chunks, R),
+        R,
+        R,
+        R,
+    )
     return Room(*(np.zeros(shape, dtype) for shape in shapes))
 
 
@@ -66,13 +81,13 @@ def by_blocks(
     """J (N,) of every row, and ∂J/∂q and ∂J/∂k (N, d) of their mean, w and c held; two empty arrays where none is wanted.
 
     q, k (N, d), contiguous; w = 1 / (‖q_i‖ tau) and c = 1 / ‖k_j‖ (N,); all of one floating type. pos(i) = i + offset (mod
-    N); offset > 0 takes key i out of row i's sum. bounded: |S| <= safe = log(max) / 2, and top is 0; else it is the row's
-    maximum, found by products of their own, and what lies 1.25 safe below it counts as exp = 0. NaN where a row holds one.
+    N); offset > 0 takes key i out of row i's sum. bounded: |S| <= safe = log(max) / 2, and top is 0; else what lies 1.25 safe
+    below it counts as exp = 0. NaN where a row holds one.
     """
     N, d = q.shape
-    room, J = make_room(N, d, q.dtype, gradient), np.empty(N, q.dtype)
+    room, J = make_room(N, d, q.dtype, bounded, gradient), np.empty(N, q.dtype)
     gq, gk = (np.zeros((up(N, ROWS) if gradient else 0, up(d, LINE // q.itemsize)), q.dtype) for _ in range(2))
-    for first in range(0, N, R := room.U.shape[1]):
+    for first in range(0, N, R := len(room.Z)):
         rows = slice(first, first + R)
         softmax_block(q[rows], w[rows], k, c, first, offset, bounded, safe, gradient, room, J[rows], gq[rows], gk)
     gq, gk = gq[:N, :d], gk[:N, :d]
@@ -87,36 +102,37 @@ def softmax_block(
 ) -> None:  # fmt: skip
     """`by_blocks` of the rows q (r, d) first, first + 1, …: J and gq out, gk added to; gq (4⌈r/4⌉, D), gk (4⌈N/4⌉, D),
     D: d, filled up to whole lines."""
-    N, R, D = len(k), room.U.shape[1], gk.shape[1]
+    N, R, D = len(k), len(room.Z), gk.shape[1]
     one = q.dtype.type(1)
     own = q.dtype.type(2 - 2 * safe if bounded else -np.inf)  # exp of it is nothing beside the smallest Z
     _load(q, w, room)
     room.top[:] = 0 if bounded else -np.inf
-    if not bounded:
-        for j in range(0, N, CHUNK):
-            _maxima(_scores(k, c, j, first, offset, len(q), own, room), room)
     gq[:] = 0
     for j in range(0, N, CHUNK):
         n = _scores(k, c, j, first, offset, len(q), own, room)
+        if not bounded:
+            _raise_top(n, room, room.tops[j // CHUNK], gq)
         E = room.E[j if gradient else 0 :]
         _exponentials(room.S, n, bounded, q.dtype.type(-1.25 * safe), E, room.Z, room.top)
         if gradient:
-            for v in range(0, D, LINE // q.itemsize):
+            for v in range(0, D, room.W.shape[2]):
                 for i in range(0, len(gq), ROWS):
                     tile(E, i, 1, R, room.K, v, room.K.shape[1], n, one, one, gq, i * D + v, D)
     for i in range(len(q)):
         J[i] = np.log(room.Z[i]) + room.top[i] - room.score[i]
     if gradient:
-        _finish(q, w, k, c, first + offset, room, gq, gk)
+        _finish(q, w, k, c, first + offset, bounded, room, gq, gk)
 
 
 @njit(**COMPILED)
 def _load(q: Any, w: Any, room: Any) -> None:
     """U of the block, columns beyond its rows zero, and Z = 0."""
+    width = room.U.shape[2]
+    if len(q) < len(room.Z):
+        room.U[:] = 0
     for i in range(len(q)):
         for l in range(q.shape[1]):
-            room.U[l, i] = q[i, l] * w[i]
-    room.U[:, len(q) :] = 0
+            room.U[i // width, l, i % width] = q[i, l] * w[i]
     room.Z[:] = 0
 
 
@@ -126,18 +142,21 @@ def _scores(k: Any, c: Any, start: int, first: int, offset: int, rows: int, own:
 
     Keys beyond N have the score `own`.
     """
-    N, d, R = *k.shape, room.U.shape[1]
+    N, d, R = *k.shape, len(room.Z)
     n = min(CHUNK, N - start)
     whole = -(-n // ROWS) * ROWS
-    stride = room.K.shape[1]
+    stride, width = room.K.shape[1], room.U.shape[2]
     one, zero = k.dtype.type(1), k.dtype.type(0)
     for j in range(n):
         for l in range(d):
             room.K[j, l] = c[start + j] * k[start + j, l]
     room.K[n:whole] = 0
-    for i in range(0, R, LINE // k.itemsize):
-        for j in range(0, whole, ROWS):
-            tile(room.K, j * stride, stride, 1, room.U, i, R, d, one, zero, room.S, j * R + i, R)
+    for i in range(0, R, width):
+        for l in range(0, d, DEPTH):
+            sum_so_far = one if l else zero
+            for j in range(0, whole, ROWS):
+                tile(room.K, j * stride + l, stride, 1, room.U, i * d + l * width, width, min(DEPTH, d - l), one,
+                     sum_so_far, room.S, j * R + i, R)  # fmt: skip
     for i in range(rows):
         at = first + offset + i
         at -= N if at >= N else 0
@@ -150,10 +169,19 @@ def _scores(k: Any, c: Any, start: int, first: int, offset: int, rows: int, own:
 
 
 @njit(**COMPILED)
-def _maxima(n: int, room: Any) -> None:
+def _raise_top(n: int, room: Any, highest: Any, gq: Any) -> None:
+    """top, and `highest` for later, at least the scores of the chunk; what was summed relative to a lower top is scaled."""
+    highest[:] = room.top
     for j in range(n):
-        for i in range(room.S.shape[1]):
-            room.top[i] = max(room.top[i], room.S[j, i])
+        for i in range(len(highest)):
+            highest[i] = max(highest[i], room.S[j, i])
+    for i in range(len(highest)):
+        if highest[i] > room.top[i]:
+            factor = np.exp(room.top[i] - highest[i])
+            room.Z[i] *= factor
+            if i < len(gq):
+                gq[i] *= factor
+    room.top[:] = highest
 
 
 @njit(**COMPILED)
@@ -177,19 +205,35 @@ def _exponentials(S: Any, n: int, bounded: bool, least: Any, E: Any, Z: Any, top
 
 
 @njit(**COMPILED)
-def _finish(q: Any, w: Any, k: Any, c: Any, shift: int, room: Any, gq: Any, gk: Any) -> None:
+def _finish(q: Any, w: Any, k: Any, c: Any, shift: int, bounded: bool, room: Any, gq: Any, gk: Any) -> None:
     """The positives' part of both gradients, ∂J/∂q divided by Z, ∂J/∂k by the third product."""
-    (N, d), R, D, stride = k.shape, room.U.shape[1], gk.shape[1], room.W.shape[1]
+    (N, d), R, D, width = k.shape, len(room.Z), gk.shape[1], room.W.shape[2]
     one = q.dtype.type(1)
     for i in range(len(q)):
         at = (shift + i) % N
-        room.E[at, i] -= room.Z[i]
         share = w[i] / (q.dtype.type(N) * room.Z[i])
         for l in range(d):
             gq[i, l] = (gq[i, l] - room.Z[i] * c[at] * k[at, l]) * share
-            room.W[i, l] = q[i, l] * share
-    room.W[len(q) :] = 0
+            room.W[l // width, i, l % width] = q[i, l] * share
+    room.W[:, len(q) :] = 0
     for j in range(0, N, CHUNK):
-        for v in range(0, D, LINE // q.itemsize):
-            for i in range(j, min(j + CHUNK, N), ROWS):
-                tile(room.E, i * R, R, 1, room.W, v, stride, R, one, one, gk, i * D + v, D)
+        end = min(j + CHUNK, N)
+        if not bounded:
+            _scale(room.E[j:end], room.tops[j // CHUNK], room.top)
+        for i in range(len(q)):
+            at = (shift + i) % N
+            if j <= at < end:
+                room.E[at, i] -= room.Z[i]
+        for v in range(0, D, width):
+            for i in range(j, end, ROWS):
+                tile(room.E, i * R, R, 1, room.W, v * R, width, R, one, one, gk, i * D + v, D)
+
+
+@njit(**COMPILED)
+def _scale(E: Any, before: Any, top: Any) -> None:
+    """E, exponentials taken relative to `before`, to what they are relative to top; `before` is used up."""
+    for i in range(len(top)):
+        before[i] = np.exp(before[i] - top[i])
+    for e in E:
+        for i in range(len(e)):
+            e[i] *= before[i]
