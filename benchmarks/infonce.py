@@ -9,8 +9,9 @@ tau = 0.1, cosine critic. The bound of a row is 6 N² d operations at the measur
 exponentials at the fastest rate in cache that is known here (numpy's, torch's, or the project's own); `bound_at_shape_s`
 takes the products at the rate of their own shapes instead, blocks of rows x d x N, which no library runs at the large
 rate where d is small. Memory is the peak beyond the inputs, in a process of its own in which compilers are loaded already.
-Errors are against float64 autograd where that fits. Repeats are 5, 15 where the goals are, and 1 beyond N = 8192; each has the machine's rates (and
-for the goals the naive form) measured beside it, since its speed drifts within seconds, and a ratio is the median of theirs.
+Errors are against float64 autograd where that fits. The machine's speed drifts within seconds: a row is 5 rounds (2 with
+--quick, 1 beyond N = 8192), in each of which the run, the machine's rates, and where the goals are the naive form, are timed one after another,
+each at the fastest of 3; a row's ratios are the medians of its rounds'.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ DTYPES = ("float64", "float32")
 PLAIN_LIMIT = 8192  # from here on the N x N matrices of naive and plain forms are gigabytes each
 GOALS = {"times naive": 4.0, "times less memory": 30.0, "share of the bound": 0.75}
 GOAL_N = 4096
+FASTEST_OF = 3
 Gradients = tuple[float, Any, Any]
 
 
@@ -183,16 +185,16 @@ def row(name: str, N: int, d: int, dtype: str, repeats: int, memory: bool) -> di
 
 
 def _round(run: Callable[[], Any], other: Callable[[], Any] | None, rows: int, d: int, dtype: str) -> dict[str, float]:
-    """Seconds of one run, and what the machine's rates just before and the naive form just after it make of them."""
-    limits = rates(dtype, 3)
-    seconds = harness.measure(run, 1, warm_up=False).median
+    """Seconds of a run, and what the machine's rates just before and the naive form just after it make of them."""
+    limits = rates(dtype, FASTEST_OF)
+    seconds = harness.measure(run, 1 if rows > PLAIN_LIMIT else FASTEST_OF, warm_up=False).minimum
     products = 6e-9 * rows**2 * d / limits[f"products {dtype}, GFLOP/s"]
     exps = 1e-9 * rows**2 / max(limits[f"exponentials {dtype} by {by}, G/s"] for by in EXPONENTIALS)
     bound, at_shape = products + exps, max(products, seconds_at_shape(rows, d, dtype)) + exps
     out = {"seconds": seconds, "bound_s": bound, "share_of_bound": bound / seconds}
     out |= {"bound_at_shape_s": at_shape, "share_at_shape": at_shape / seconds}
     if other:
-        out["times_naive"] = harness.measure(other, 1, warm_up=False).median / seconds
+        out["times_naive"] = harness.measure(other, FASTEST_OF, warm_up=False).minimum / seconds
     return out
 
 
@@ -203,11 +205,6 @@ def _fits(name: str, N: int, d: int, dtype: str, quick: bool) -> bool:
     if name.startswith("NT"):
         return (N, d) == (2048, 128)
     return not (quick and name == "autograd") or N == 1024
-
-
-def _repeats(name: str, N: int) -> int:
-    """More where a goal hangs on the ratio: ten seconds of a machine that drifts are more like its hour than three."""
-    return 1 if N > PLAIN_LIMIT else 15 if (name, N) == ("blocked", GOAL_N) else 5
 
 
 def compare(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -242,7 +239,7 @@ def _said(r: dict[str, Any], key: str, least: float) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="N to 4096: under a minute")
+    parser.add_argument("--quick", action="store_true", help="N to 4096, two rounds: about a minute")
     quick = parser.parse_args(argv).quick
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -257,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = []
     for name, N, d, dtype in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI"))):
         memory = N == GOAL_N and (name == "blocked" or not quick or (name, dtype) == ("naive numpy", "float64"))
-        rows.append(row(name, N, d, dtype, _repeats(name, N), memory or N > PLAIN_LIMIT))
+        rows.append(row(name, N, d, dtype, 1 if N > PLAIN_LIMIT else 2 if quick else 5, memory or N > PLAIN_LIMIT))
     reached = compare(rows)
     ours = [r for r in rows if r["method"] == "blocked" and r["d"] == 128 and r["dtype"] == "float32"]
     growth = harness.exponent([r["N"] for r in ours], [r["seconds"] for r in ours])
