@@ -10,8 +10,8 @@ exponentials at the fastest rate in cache that is known here (numpy's, torch's, 
 takes the products at the rate of their own shapes instead, blocks of rows x d x N, which no library runs at the large
 rate where d is small. Memory is the peak beyond the inputs, in a process of its own in which compilers are loaded already.
 Errors are against float64 autograd where that fits. The machine's speed drifts within seconds: a row is 5 rounds (2 with
---quick, 1 beyond N = 8192), in each of which the run, the machine's rates, and where the goals are the naive form, are timed one after another,
-each at the fastest of 3; a row's ratios are the medians of its rounds'.
+--quick, 1 beyond N = 8192), in each of which the run, the machine's rates, and where the goals are the naive form, are timed
+one after another, each at the fastest of 3; a row's ratios are the medians of its rounds'.
 """
 
 from __future__ import annotations
