@@ -12,8 +12,8 @@ gradient costs anyway. Memory is BLOCK bytes x N and the two gradients: k̂ is n
 out of the products, c_j = 1 / ‖k_j‖; the positive is taken away from π itself, so that no k_pos is gathered. Where |s| is
 small enough by Cauchy-Schwarz, exp s itself is summed, and the two passes that find and take away the maximum of a row
 fall away. On one CPU thread a block is compiled code of its own (`softmax_block`), from COMPILED_FROM rows on, where it
-repays its start: seconds at the first use on a machine, later some tenths from the disk, and the compiler's own 100 MiB a
-process.
+repays its start: seconds at the first use on a machine, later some tenths from the disk, and the compiler's own memory
+(benchmarks/results/infonce.md says how much).
 
 The gradients are computed in the forward pass and kept; they have no derivative of their own: `create_graph` raises a RuntimeError.
 """
@@ -156,7 +156,7 @@ def _compiles(q: Tensor) -> bool:
 
 
 def _strips(*vectors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """The same rows of each, at most STRIP numbers of the first, from the top; for sums of products without a copy of z."""
+    """From the top, the same rows of each, at most STRIP numbers of the first: what is made of them is no second z in memory."""
     rows = max(1, STRIP // vectors[0].shape[-1])
     return zip(*(z.split(rows) for z in vectors), strict=True)
 
