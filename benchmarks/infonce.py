@@ -39,7 +39,7 @@ DTYPES = ("float64", "float32")
 PLAIN_LIMIT = 8192  # from here on the N x N matrices of naive and plain forms are gigabytes each
 GOALS = {"times naive": 4.0, "times less memory": 30.0, "share of the bound": 0.75}
 GOAL_N = 4096
-FASTEST_OF = 3
+FASTEST_OF = 3  # a rate and a run are compared at the same quantile of a machine that others use too
 Gradients = tuple[float, Any, Any]
 
 
@@ -260,7 +260,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     growth = harness.exponent([r["N"] for r in ours], [r["seconds"] for r in ours])
     if not quick:
         plot.against_size("infonce", [r for r in rows if not r["method"].startswith("NT")], GOAL_N, 128)
-    notes = {"goals at N = 4096, against naive numpy in float64": reached, "limits of this machine": rates("float64") | rates("float32"),
+    notes = {"goals at N = 4096, against naive numpy in float64": reached,
+             "limits of this machine": rates("float64") | rates("float32"),
              "MiB that the compiler takes, once a process": compiler_memory(),
              "seconds grow with N to the power (blocked, float32)": growth}  # fmt: skip
     path = harness.write("infonce-quick" if quick else "infonce", rows, notes)

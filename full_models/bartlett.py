@@ -2,8 +2,8 @@
 
 Write the standard normals of a batch as rows, g (n, 2d), and factor g = Q R. For n >= 2d the upper triangular R has
 independent entries, R_ii² ~ χ² with n - i + 1 degrees of freedom (i = 1, 2, …) and R_ij ~ N(0, 1) above (Bartlett, Proc. R.
-Soc. Edinburgh 53 (1933) 260), and gᵀg = RᵀR is Wishart. A and C, the moments of x and of x
-with x⁺, ask for the first d rows of R alone, hence for n >= d. Sampled; the law is exact.
+Soc. Edinburgh 53 (1933) 260), and gᵀg = RᵀR is Wishart. A and C, the moments of x and of x with x⁺, ask for the first d rows
+of R alone, hence for n >= d. Sampled; the law is exact.
 """
 
 from __future__ import annotations

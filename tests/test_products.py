@@ -41,6 +41,7 @@ SIZES = {  # (m, k, n), and whether tiles take them
     "rows left over": ((14, 5, 48), False),
     "columns left over": ((12, 5, 50), False),
     "the largest B for tiles": ((8, 128, 32), True),  # in float64
+    "A too large to be read across its rows": ((36, 128, 16), True),  # beyond SMALL / 2 in float32 too
     "B too large for tiles": ((8, 520, 16), False),
 }
 

@@ -12,12 +12,14 @@ top is 0 where scores are bounded. Else it is the row's largest score so far: wh
 down, and the E of the chunks before it when they are read again (the running maximum of Milakov & Gimelshein 2018).
 
 Scores are held key by key (S and E, not their transposes), so that all three products read them as they lie. Their rows and
-those of K have an odd number of cache lines, since in strides of a power of two a column falls into a few sets of the cache. E, too large for the second cache, is written once and read once; with BLAS products and a pass between
-them it is moved five times.
+those of K have an odd number of cache lines, since in strides of a power of two a column falls into a few sets of the
+cache. E, too large for the second cache, is written once and read once; with BLAS products and a pass between them it is
+moved five times.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,20 +60,19 @@ def make_room(N: int, d: int, dtype: np.dtype[Any], bounded: bool, gradient: boo
     """Room for N keys of d numbers."""
     width = LINE // dtype.itemsize
     R = BLOCK // dtype.itemsize
-    stride = (up(d, width) // width | 1) * width
-    kept, chunks = up(N, ROWS) if gradient else CHUNK, 0 if bounded else -(-N // CHUNK)
-    shapes = (
-        (R // width, d, width),
-        (CHUNK, stride),
-        (CHUNK, R),
-        (kept, R),
-        (-(-d // width), R, width),
-        (chunks, R),
-        R,
-        R,
-        R,
+    lines = up(d, width) // width
+    zeros = partial(np.zeros, dtype=dtype)
+    return Room(
+        U=zeros((R // width, d, width)),
+        K=zeros((CHUNK, (lines | 1) * width)),
+        S=zeros((CHUNK, R)),
+        E=zeros((up(N, ROWS) if gradient else CHUNK, R)),
+        W=zeros((lines, R, width)),
+        tops=zeros((0 if bounded else -(-N // CHUNK), R)),
+        top=zeros(R),
+        Z=zeros(R),
+        score=zeros(R),
     )
-    return Room(*(np.zeros(shape, dtype) for shape in shapes))
 
 
 def by_blocks(
