@@ -164,22 +164,24 @@ def million(tol: float) -> dict[str, Any]:
     return {"seconds": seconds, "seconds_wanted": BUDGET_SECONDS, "mib_with_inputs": mib, "mib_wanted": BUDGET_MIB}
 
 
-def arithmetic(tree: ast.AST, of_field: int = 0) -> int:
-    """Additions, multiplications and divisions of floats in a piece of source; indices are none, a field's call is its own."""
+def arithmetic(tree: ast.AST, calls: Mapping[str, int]) -> int:
+    """Additions, multiplications and divisions of floats in a piece of source; indices are none; calls: of a function's call."""
     if isinstance(tree, ast.Subscript):
         return 0
     own = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add | ast.Sub | ast.Mult | ast.Div)
-    calls = isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "field"
-    inner = sum(arithmetic(node, of_field) for node in ast.iter_child_nodes(tree))
-    return inner + own + (of_field if calls else 0)
+    called = tree.func.id if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) else ""
+    return sum(arithmetic(node, calls) for node in ast.iter_child_nodes(tree)) + own + calls.get(called, 0)
 
 
 def share_of_limit(case: str, ours: Mapping[str, Any], limits: Mapping[str, float]) -> str:
     """How near the kernel is to the rate of large products: operations of one try, counted in its text (a complex one, of
     the stiff Jacobian, as one), times tries, over the time."""
-    field = arithmetic(ast.parse(textwrap.dedent(inspect.getsource(modes.field))))
+    calls = {"field": arithmetic(ast.parse(textwrap.dedent(inspect.getsource(modes.field))), {})}
     kernel = ast.parse(kernel_source.text({"mild": "explicit", "stiff": "stiff"}[case], 3, 6, 0, "complex"))
-    a_try = sum(arithmetic(f, field) for f in kernel.body if isinstance(f, ast.FunctionDef) and f.name != "begin")
+    for named in (x for x in kernel.body if isinstance(x, ast.Assign) and isinstance(x.value, ast.Call)):
+        if isinstance(named.value, ast.Call) and ast.unparse(named.value.func) == "weighted":
+            calls[ast.unparse(named.targets[0])] = 2 * len(ast.literal_eval(named.value.args[0])) - 1
+    a_try = sum(arithmetic(f, calls) for f in kernel.body if isinstance(f, ast.FunctionDef) and f.name != "begin")
     y0, q = draw(case, 10_000)
     tries = integrate_many(modes.field, y0.T, q.T, T_END, rtol=ours["tolerance"]).tries.mean()
     rate = 1e-3 * a_try * tries / ours["us_per_trajectory"]

@@ -3,7 +3,7 @@
 All lanes step together, one vector instruction for several; a lane whose member has ended takes the next member at
 once, so nobody waits for anybody. Only a lane that calls (an end, an output time, an event, a failure) is looked at
 alone. One compiled driver serves every field; a field brings two kernels (`dynamics.kernel_source`), called through
-their addresses: advance(S, count, limits) tries one step in the first `count` lanes and returns how many of
+their addresses: advance(S, used, limits) tries one step in the first `used` lanes and returns how many of
 them call; begin(S, l) fills in what follows from the state of lane l (velocity, event values, first step). Integrated.
 
 Letters: S the lanes' memory, where row r of lane l is S[r LANES + l]; l lane, i member, e event, j state.
@@ -26,8 +26,8 @@ LANES = 16  # four AVX2 vectors; measured: 8 to 64 differ by less than a fifth
 
 T, H, T_END, T_NEXT = 0, 1, 2, 3  # time, proposed step, end, next output time
 REJECTED, TRIES, STEPS, STIFF, ACTIVE = 4, 5, 6, 7, 8  # was the last try rejected; counts; stiffness; is the lane used
-T_OLD, H_OLD, ACCEPTED, CALL = 9, 10, 11, 12  # of the step just made; CALL: the driver must look at this lane
-EVENTS = 13  # then per event: still sought?, its value before the step, and after; then y, k = f(y), both before; q
+T_OLD, H_OLD, ACCEPTED, CALL = 9, 10, 11, 12  # of the step just tried; CALL: the driver must look at this lane
+EVENTS = 13  # then per event: still sought?, its value before the step, and after; then y, k = f(y), both before; q; a kernel's own
 
 DONE, STOPPED, NOT_FINITE, TOO_SMALL, TOO_MANY, STIFFENED, WAITING = 0, 1, 2, 3, 4, 5, 6  # status of a member
 
@@ -52,11 +52,10 @@ compiled = njit(**OPTIONS, forceinline=True)
 advance_at, begin_at = at_address(ADVANCE), at_address(BEGIN)
 
 
-def workspace(n: int, m: int, events: int) -> tuple[Array, Array, NDArray[np.int64]]:
-    """(S, alone, here) of a drive: lanes, lanes of which only the first is used, and the member of each lane with its next
-    output time."""
-    size = (EVENTS + 3 * events + 4 * n + m) * LANES
-    return np.zeros(size), np.zeros(size), np.zeros((2, LANES), np.int64)
+def workspace(rows: int) -> tuple[Array, Array, NDArray[np.int64]]:
+    """(S, alone, here) of a drive with so many rows: lanes, lanes of which only the first is used, and the member of each lane
+    with its next output time."""
+    return np.zeros(rows * LANES), np.zeros(rows * LANES), np.zeros((2, LANES), np.int64)
 
 
 def drive(
@@ -82,7 +81,7 @@ def drive(
             if S[CALL * LANES + l] == 0.0:
                 continue
             i = here[0, l]
-            code = look(advance, S, alone, accept, l, here, n, times, at, stop, when)
+            code = look(advance, S, alone, accept, l, here, n, q.shape[1], times, at, stop, when)
             if code == WAITING:
                 code = trouble(S, l, limits)
             if code == WAITING:
@@ -141,7 +140,7 @@ def trouble(S, l, limits):
 
 
 @compiled
-def look(advance, S, alone, accept, l, here, n, times, at, stop, when):
+def look(advance, S, alone, accept, l, here, n, m, times, at, stop, when):
     """Events and outputs within the step that lane l has just made; DONE, STOPPED or WAITING.
 
     Of several terminal events the first in time counts, and nothing beyond it happens.
@@ -153,7 +152,7 @@ def look(advance, S, alone, accept, l, here, n, times, at, stop, when):
     for terminal in (True, False):
         for e in range(events):
             if stop[e] == terminal and S[(EVENTS + e) * LANES + l] != 0.0:
-                found = old + h * root(advance, S, alone, accept, l, n, events, e)
+                found = old + h * root(advance, S, alone, accept, l, n, m, events, e)
                 if found <= last:  # false for NaN: no root
                     when[i, e] = found
                     S[(EVENTS + e) * LANES + l] = 0.0
@@ -162,20 +161,20 @@ def look(advance, S, alone, accept, l, here, n, times, at, stop, when):
                             when[i, stopper] = nan
                         last, stopper = found, e
     while S[T_NEXT * LANES + l] <= last:
-        within(advance, S, alone, accept, l, n, events, (S[T_NEXT * LANES + l] - old) / h)
+        within(advance, S, alone, accept, l, n, m, events, (S[T_NEXT * LANES + l] - old) / h)
         for j in range(n):
             at[here[1, l], i, j] = alone[(EVENTS + 3 * events + j) * LANES]
         here[1, l] += 1
         S[T_NEXT * LANES + l] = times[here[1, l]] if here[1, l] < len(times) else np.inf
     if stopper >= 0:
-        within(advance, S, alone, accept, l, n, events, (last - old) / h)
+        within(advance, S, alone, accept, l, n, m, events, (last - old) / h)
         alone[T * LANES] = last
         return STOPPED
     return DONE if last >= S[T_END * LANES + l] else WAITING
 
 
 @compiled
-def within(advance, S, alone, accept, l, n, events, theta):
+def within(advance, S, alone, accept, l, n, m, events, theta):
     """Lane l's last step again, at theta of its length, in lane 0 of `alone`.
 
     The method's own step of that fraction is as accurate as the step itself, and needs no second table of coefficients.
@@ -183,14 +182,14 @@ def within(advance, S, alone, accept, l, n, events, theta):
     first = EVENTS + 3 * events
     for r in range(first, first + 2 * n):
         alone[r * LANES] = S[(r + 2 * n) * LANES + l]  # y and k before the step
-    for r in range(first + 4 * n, len(S) // LANES):
+    for r in range(first + 4 * n, first + 4 * n + m):
         alone[r * LANES] = S[r * LANES + l]
     alone[T * LANES], alone[H * LANES], alone[T_END * LANES] = 0.0, theta * S[H_OLD * LANES + l], np.inf
     advance(alone, 1, accept)
 
 
 @compiled
-def root(advance, S, alone, accept, l, n, events, e):
+def root(advance, S, alone, accept, l, n, m, events, e):
     """The fraction of lane l's last step at which event e changes sign, NaN if it does not."""
     a, b, x = 0.0, 1.0, 1.0
     fa, fb = S[(EVENTS + events + e) * LANES + l], S[(EVENTS + 2 * events + e) * LANES + l]
@@ -198,7 +197,7 @@ def root(advance, S, alone, accept, l, n, events, e):
         return nan
     for _ in range(ROOT_TRIES):
         before, x = x, proposed(a, fa, b, fb)
-        within(advance, S, alone, accept, l, n, events, x)
+        within(advance, S, alone, accept, l, n, m, events, x)
         fx = alone[(EVENTS + 2 * events + e) * LANES]
         if fx == 0.0 or abs(x - before) < ROOT_TOLERANCE:
             return x

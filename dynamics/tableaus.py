@@ -1,19 +1,37 @@
-"""Coefficients of the two one-step methods that the compiled ensembles use. Exact numbers of the literature.
+"""Coefficients of the two one-step methods that the compiled ensembles use. Numbers of the literature, to float64.
 
-DOP853: explicit, order 8 with error estimators of orders 5 and 3, from scipy's own table (Hairer, Nørsett, Wanner,
-Solving ODEs I, 2nd ed., section II.5). RODAS: Rosenbrock, order 4(3), L-stable and stiffly accurate (Hairer, Wanner,
-Solving ODEs II, 2nd ed., section IV.7), autonomous form. tests/test_ensemble.py measures the orders of both.
+Verner's "most efficient" pair of orders 7 and 6 in ten stages (J. H. Verner, Numerically optimal Runge-Kutta pairs with
+interpolants, Numerical Algorithms 53, 2010; the coefficients from his tables): explicit. RODAS: Rosenbrock, order 4(3),
+L-stable and stiffly accurate (Hairer, Wanner, Solving ODEs II, 2nd ed., section IV.7), autonomous form.
+tests/test_tableaus.py holds Verner's against the order conditions, tests/test_ensemble.py measures the orders of both.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.integrate import DOP853
 
-DOP853_A = np.array(DOP853.A)  # (12, 12) strictly lower: k_i = f(y + h Σ_j a_ij k_j)
-DOP853_B = np.array(DOP853.B)  # (12,): y + h Σ b_i k_i, order 8
-DOP853_E5 = np.array(DOP853.E5)[:12]  # (12,) the two embedded errors; the entry of the 13th stage is zero in both
-DOP853_E3 = np.array(DOP853.E3)[:12]
+# k_i = f(y + h Σ_j a_ij k_j), i from 0; the argument of stage 8 lies at the end of the step
+VERNER_A = np.array([
+    (0.0,) * 10,
+    (0.005, *(0.0,) * 9),
+    (-1.07679012345679, 1.185679012345679, *(0.0,) * 8),
+    (0.04083333333333333, 0.0, 0.1225, *(0.0,) * 7),
+    (0.6389139236255726, 0.0, -2.455672638223657, 2.272258714598084, *(0.0,) * 6),
+    (-2.6615773750187572, 0.0, 10.804513886456137, -8.3539146573962, 0.820487594956657, *(0.0,) * 5),
+    (6.067741434696772, 0.0, -24.711273635911088, 20.427517930788895, -1.9061579788166472, 1.006172249242068, *(0.0,) * 4),
+    (12.054670076253203, 0.0, -49.75478495046899, 41.142888638604674, -4.461760149974004, 2.042334822239175,
+     -0.09834843665406107, *(0.0,) * 3),
+    (10.138146522881808, 0.0, -42.6411360317175, 35.76384003992257, -4.3480228403929075, 2.0098622683770357,
+     0.3487490460338272, -0.27143900510483127, *(0.0,) * 2),
+    (-45.030072034298676, 0.0, 187.3272437654589, -154.02882369350186, 18.56465306347536, -7.141809679295079,
+     1.3088085781613787, *(0.0,) * 3),
+])  # fmt: skip
+# y + h Σ_i b_i k_i, order 7
+VERNER_B = np.array([0.04715561848627222, 0.0, 0.0, 0.25750564298434153, 0.26216653977412624, 0.15216092656738558,
+                     0.4939969170032485, -0.29430311714032503, 0.08131747232495111, 0.0])  # fmt: skip
+# b less the weights of order 6
+VERNER_E = np.array([0.002547011879931045, 0.0, 0.0, -0.00965839487279575, 0.04206470975639691, -0.0666822437469301,
+                     0.2650097464621281, -0.29430311714032503, 0.08131747232495111, -0.02029518466335628])  # fmt: skip
 
 # (1/(h gamma) - J) u_i = f(y + Σ_j a_ij u_j) + Σ_j c_ij u_j / h;  the sixth argument plus u_6 is the step, u_6 its error
 RODAS_GAMMA = 0.25
