@@ -39,7 +39,6 @@ DTYPES = ("float64", "float32")
 PLAIN_LIMIT = 8192  # from here on the N x N matrices of naive and plain forms are gigabytes each
 GOALS = {"times naive": 4.0, "times less memory": 30.0, "share of the bound": 0.75}
 GOAL_N = 4096
-FASTEST_OF = 3  # a rate and a run are compared at the same quantile of a machine that others use too
 Gradients = tuple[float, Any, Any]
 
 
@@ -186,15 +185,15 @@ def row(name: str, N: int, d: int, dtype: str, repeats: int, memory: bool) -> di
 
 def _round(run: Callable[[], Any], other: Callable[[], Any] | None, rows: int, d: int, dtype: str) -> dict[str, float]:
     """Seconds of a run, and what the machine's rates just before and the naive form just after it make of them."""
-    limits = rates(dtype, FASTEST_OF)
-    seconds = harness.measure(run, 1 if rows > PLAIN_LIMIT else FASTEST_OF, warm_up=False).minimum
+    limits = rates(dtype, harness.FASTEST_OF)
+    seconds = harness.measure(run, 1 if rows > PLAIN_LIMIT else harness.FASTEST_OF, warm_up=False).minimum
     products = 6e-9 * rows**2 * d / limits[f"products {dtype}, GFLOP/s"]
     exps = 1e-9 * rows**2 / max(limits[f"exponentials {dtype} by {by}, G/s"] for by in EXPONENTIALS)
     bound, at_shape = products + exps, max(products, seconds_at_shape(rows, d, dtype)) + exps
     out = {"seconds": seconds, "bound_s": bound, "share_of_bound": bound / seconds}
     out |= {"bound_at_shape_s": at_shape, "share_at_shape": at_shape / seconds}
     if other:
-        out["times_naive"] = harness.measure(other, FASTEST_OF, warm_up=False).minimum / seconds
+        out["times_naive"] = harness.measure(other, harness.FASTEST_OF, warm_up=False).minimum / seconds
     return out
 
 
