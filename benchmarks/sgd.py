@@ -171,15 +171,16 @@ def repeat(A: Array, B: Array, C: Array, calls: int) -> None:
         np.dot(A, B, C)
 
 
-def rows_of(d: int, batch: int, dtype: str, limits: dict[str, float], seconds: float) -> list[dict[str, Any]]:
+def rows_of(d: int, batch: int, dtype: str, limits: dict[str, float], quick: bool) -> list[dict[str, Any]]:
     """A row a method. The loop, which the goals are about, is timed in turn with the project: on a machine whose speed drifts
     by minutes the others' ratios, of medians taken one after another, are rougher."""
+    seconds, fastest_of = (0.15, 1) if quick else (0.4, harness.FASTEST_OF)
     plan = methods(d, batch, dtype, seconds)
     own_count, own = next((count, call) for name, count, _, call in plan if name == "noncollapse")
     rows = []
     for name, count, rates, call in plan:
         paired = name == "autograd loop"
-        timing, ratio = harness.beside(call, own) if paired else (harness.measure(call, 5), None)
+        timing, ratio = harness.beside(call, own, fastest_of=fastest_of) if paired else (harness.measure(call, 5), None)
         form, least, blas = bounds(d, batch, dtype, rates, limits)
         micro = [1e6 * t / count for t in (timing.median, timing.minimum, timing.maximum)]
         ours = name.startswith(("noncollapse", "batched"))
@@ -234,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for case in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI"))):
         blas_gflops.cache_clear()  # measured for every case: the machine drifts, and a bound is of what it can do then
         limits = harness.limits() | {"own_normals_m_per_s": normals_rate()}
-        rows += rows_of(*case, limits, 0.15 if quick else 0.4)
+        rows += rows_of(*case, limits, quick)
     notes = {"goals (autograd loop over project)": goals(rows), "limits of this machine": limits,
              "on a GPU": "not run: none at hand; the batched engine takes device = 'cuda'"}  # fmt: skip
     name = "sgd-quick" if quick else "sgd"
