@@ -3,8 +3,9 @@
     y' = field(y_1, ..., y_n, q_1, ..., q_m),  n <= 6 or so: the states of one mode and its parameters
 
 Every member keeps its own step, error control and clock, so the result of one never depends on who stands beside it.
-Verner's explicit method of order 7 where it does; RODAS with the Jacobian for a member whose step stability, not accuracy, limits. The
-field is a readable function of scalars, such as `modes.field`; a new one gets the same speed as it is.
+Verner's explicit method of order 7 where explicit steps do; RODAS with the Jacobian for a member whose step stability,
+not accuracy, limits. The field is a readable function of scalars, such as `modes.field`; a new one gets the same speed as
+it is.
 `dynamics.solver` is for one large system, or for fields of arrays.
 """
 
@@ -190,8 +191,8 @@ class _Work:
         todo = np.arange(high - low)
         for kind in ("stiff",) if self.method == "stiff" else ("explicit", "stiff"):
             driver()(
-                *self.kernels(kind), *lanes.workspace(rows(self.n, self.m, self.e)["all"]), todo, out.y[part], out.t[part], q, end,
-                self.grid, at, self.stop,
+                *self.kernels(kind), *lanes.workspace(rows(self.n, self.m, self.e)["all"]),
+                todo, out.y[part], out.t[part], q, end, self.grid, at, self.stop,
                 out.event_times[part], out.status[part], out.steps[part], out.tries[part], self.limits,
             )  # fmt: skip
             todo = np.flatnonzero(out.status[part] == lanes.STIFFENED)

@@ -29,9 +29,8 @@ from dynamics.kernel_text import (
 from dynamics.tableaus import VERNER_A, VERNER_B, VERNER_E
 
 STABILITY = 4.64  # h |λ| at which the method leaves its stability region on the negative axis
-EDGE = (
-    0.9 * STABILITY
-)  # from which a step counts as held by it: such steps scatter around the edge, four in five beyond this
+# from which a step counts as held by it: such steps scatter around the edge, four in five of them beyond this
+EDGE = 0.9 * STABILITY
 LAST = 8  # the stage (from 0) at the end of the step, whose argument x and velocity f(x) are held against z and f(z)
 
 

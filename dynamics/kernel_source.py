@@ -20,10 +20,8 @@ from dynamics.rough_power import inverse_root
 inline = njit({OPTIONS}, forceinline=True)
 field = inline(field)
 """
-HALVINGS = {
-    "explicit": 4,
-    "stiff": 3,
-}  # of the exponent of the error's square: 1/8 for order 7, where 1/7 is exact; 1/4
+# of the exponent of the error's square, -1/2^n: powers of the error -1/8, gentler than order 7's own -1/7, and -1/4
+HALVINGS = {"explicit": 4, "stiff": 3}
 
 
 def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
@@ -34,10 +32,8 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
     """
     g, v = names("g", e), names("v", e)
     body = [*load("g", row["g"], e), *load("v", row["v"], e)]
-    body += [
-        f"t, end, t_next = {at(lanes.T)}, {at(lanes.T_END)}, {at(lanes.T_NEXT)}",
-        f"active = {at(lanes.ACTIVE)} != 0.0",
-    ]
+    body += [f"t, end, t_next = {at(lanes.T)}, {at(lanes.T_END)}, {at(lanes.T_NEXT)}"]
+    body += [f"active = {at(lanes.ACTIVE)} != 0.0"]
     body += [f"h, square, stiff = {at(lanes.H_OLD)}, {at(row['square'])}, {at(row['edge'])} != 0.0"]
     body += [f"most_growth = 1.0 if {at(lanes.REJECTED)} != 0.0 else 10.0", "left = end - t", "whole = h >= left"]
     body += ["good = square <= 1.0", f"change = {SAFETY!r} * inverse_root(square, {HALVINGS[kind]})"]
@@ -63,9 +59,9 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
               lanes.ACCEPTED: "1.0 if good else 0.0", lanes.CALL: "1.0 if call else 0.0"}  # fmt: skip
     body += [*(f"{at(r)} = {value}" for r, value in stores.items()), "calls += 1 if call else 0"]
     for old, new in (("y", "z"), ("k", "fz")):  # last: loaded earlier, they would crowd out what the lines above use
-        was, is_ = names(old, n), names(new, n)
-        body += [*load(old, row[old], n), *load(new, row[new], n), *store(row[f"{old}_old"], was)]
-        body += store(row[old], [f"{is_[j]} if good else {was[j]}" for j in range(n)])
+        before, after = names(old, n), names(new, n)
+        body += [*load(old, row[old], n), *load(new, row[new], n), *store(row[f"{old}_old"], before)]
+        body += store(row[old], [f"{after[j]} if good else {before[j]}" for j in range(n)])
     return body
 
 
@@ -87,13 +83,8 @@ def begin(n: int, m: int, e: int) -> list[str]:
     error control takes it from there. Not component by component: a target that starts at 0 would ask for 1e-30.
     """
     y, k, q, row = names("y", n), names("k", n), names("q", m), rows(n, m, e)
-    body = [
-        "s = memory(S)",
-        *load("y", row["y"], n),
-        *load("q", row["q"], m),
-        assign(k, f"field({', '.join([*y, *q])})"),
-    ]
-    body += [f"left = {at(lanes.T_END)} - {at(lanes.T)}"]
+    body = ["s = memory(S)", *load("y", row["y"], n), *load("q", row["q"], m)]
+    body += [assign(k, f"field({', '.join([*y, *q])})"), f"left = {at(lanes.T_END)} - {at(lanes.T)}"]
     body += [f"size, speed = {' + '.join(f'abs({x})' for x in y)}, {' + '.join(f'abs({x})' for x in k)}"]
     body += ["h = 0.05 * size / speed if size > 0.0 and speed > 0.0 else 1e-3 * left"]
     body += [f"{at(lanes.H)} = min(h, left) if isfinite(size) and isfinite(speed) else nan", *store(row["k"], k)]

@@ -1,7 +1,7 @@
 """The lanes' memory as compiled kernels read it: by address, and sums over the rows of a lane as one operation each.
 
-To numba every element of an array and every product is a piece of work of its own; a kernel's text has some 500 of them.
-Said in these two words it compiles in half the time, to the same machine code.
+To numba's compiler every element of an array and every product is a piece of work of its own, and a kernel's text has
+hundreds. Said in these two words it compiles in half the time.
 """
 
 from __future__ import annotations
