@@ -121,6 +121,16 @@ def test_tolerance_is_kept_proportionally() -> None:
         assert error[0] < 1e-2 and error[1] < 1e-4 and error[2] < 1e-6  # 10³ rtol, see GLOBAL
 
 
+def test_every_member_ends_at_its_own_end_to_the_bit() -> None:
+    """From a step of 0.05 / rate to the end in one more: t + (end - t) is an ulp beyond the end for some of 500."""
+    rng = np.random.default_rng(1)
+    rate, ends = rng.uniform(0.9, 1.1, 500), rng.uniform(0.2, 0.4, 500)
+    first = 0.05 / rate
+    assert (first + (ends - first) > ends).any()  # so that the plain sum would be seen
+    out = integrate_many(lambda x, rate: (-rate * x,), (1.0,), (rate,), ends, rtol=1e-3)
+    assert (out.tries == 2).all() and np.array_equal(out.t, ends)
+
+
 def test_no_member_depends_on_its_neighbours() -> None:
     """Bit for bit: alone, in any order, beside a stiff member and a failing one; on one thread or three."""
     y, q = draw(5, 100)
