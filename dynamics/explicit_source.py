@@ -18,6 +18,7 @@ from dynamics.kernel_text import (
     assign,
     at,
     every_lane,
+    finite,
     load,
     mean_square,
     names,
@@ -72,5 +73,7 @@ def error(n: int, m: int, e: int) -> list[str]:
     body += [f"moved{j} = ({at(row['fz'] + j)} - {at(last + j)}) * s{j}" for j in range(n)]
     body += [f"apart{j} = ({at(row['z'] + j)} - {at(row['x'] + j)}) * s{j}" for j in range(n)]
     edge = f"h * h * {mean_square(names('moved', n))} > {EDGE**2!r} * {mean_square(names('apart', n))}"
-    return [*body, *store(row["square"], [f"h * h * {mean_square(names('d', n))}"]),
+    reached = [at(row[name] + j) for name in ("z", "fz") for j in range(n)]
+    square = f"h * h * {mean_square(names('d', n))}"
+    return [*body, *store(row["square"], [f"{square} if {finite(reached)} else inf"]),
             *store(row["edge"], [f"1.0 if {edge} else 0.0"])]  # fmt: skip

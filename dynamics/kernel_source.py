@@ -13,7 +13,7 @@ from dynamics.kernel_text import assign, at, every_lane, load, names, rows, stor
 SAFETY = 0.87  # of the step that would just reach the tolerance; up to HIGH times that, as the power is rough
 
 OPTIONS = "error_model='numpy', fastmath={'contract', 'nsz'}, nogil=True"
-HEAD = f"""from math import isfinite, nan
+HEAD = f"""from math import inf, isfinite, nan
 from numba import njit
 from dynamics.lane_memory import memory, weighted
 from dynamics.rough_power import inverse_root

@@ -67,6 +67,11 @@ def mean_square(terms: Sequence[str]) -> str:
     return f"({' + '.join(f'({x}) * ({x})' for x in terms)}) * {1 / len(terms)!r}"
 
 
+def finite(values: Sequence[str]) -> str:
+    """Are they all finite? Asked of a step before its error: over an infinite scale any finite error would be none."""
+    return f"{' + '.join(f'abs({x})' for x in values)} < inf"
+
+
 def step_length() -> list[str]:
     """h: as proposed, but not beyond the end."""
     return [f"left = {at(lanes.T_END)} - {at(lanes.T)}", f"h = {at(lanes.H)}", "h = left if h >= left else h",

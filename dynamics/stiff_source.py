@@ -10,6 +10,7 @@ from dynamics.kernel_text import (
     assign,
     combination,
     every_lane,
+    finite,
     load,
     mean_square,
     names,
@@ -88,7 +89,8 @@ def step(n: int, m: int, how: str) -> list[str]:
     z, fz = names("z", n), names("fz", n)
     lines += [f"{z[j]} = x5_{j} + {u[5][j]}" for j in range(n)]
     lines += [assign(fz, f"field({', '.join([*z, *q])})"), *scales(n)]
-    lines.append(f"square = {mean_square([f'{u[5][j]} * s{j}' for j in range(n)])} if whole else 1e300")
+    lines.append(f"whole &= {finite([*z, *fz])}")
+    lines.append(f"square = {mean_square([f'{u[5][j]} * s{j}' for j in range(n)])} if whole else inf")
     return [*head, *("    " + line for line in lines), f"    return {', '.join([*z, *fz])}, square"]
 
 

@@ -350,6 +350,14 @@ def test_phases_without_decay_follow_from_the_conserved_quantity() -> None:
     assert np.array_equal(late.y[:, 1] > 1e-2, out.end == 1)  # algebraic at the slowest: w(2e4) = 5e-5
 
 
+def test_a_step_that_overflows_is_no_step() -> None:
+    """Starts beside the saddle, where the step grows until one overflows: over an infinite scale its error would be nothing."""
+    p0 = np.array([0.26860610610610614, 0.3475225225225225, 0.37134634634634633])
+    h = np.array([0.19628378378378375, 0.2269144144144144, 0.2332957957957958])
+    out = phases.classify(p0, p0, eta=h)
+    assert out.run.ok.all() and (out.end != phases.UNDECIDED).all()
+
+
 def inside(sets, states, parameters, which: int):
     return sets(*states, *parameters)[which] < 0
 
