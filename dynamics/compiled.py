@@ -23,11 +23,12 @@ from numba.core.errors import NumbaError
 
 from dynamics import kernel_source, lanes
 from dynamics.address import address
+from dynamics.lane_memory import FLAGS
 from dynamics.machine_code import kept_jit
 from dynamics.setting import SettingError
 
 Function = Callable[..., Any]
-OPTIONS: Any = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
+OPTIONS: Any = {"error_model": "numpy", "fastmath": {*FLAGS}, "nogil": True}
 
 
 class FieldError(SettingError):

@@ -67,6 +67,8 @@ def loops(n: int, m: int, e: int) -> list[str]:
 
 
 def error(n: int, m: int, e: int) -> list[str]:
+    """Of one lane, once z, fz and the scales s are there: square = mean_j (h s_j Σ_i e_i k_ij)², infinite where z or fz is, and
+    edge: h ‖f(z) - f(x)‖ > EDGE ‖z - x‖ in the same scales, x the argument of stage LAST."""
     row, last = rows(n, m, e), rows(n, m, e)["stages"] + (LAST - 1) * n
     body = [f"h = {at(lanes.H_OLD)}", *load("s", row["scale"], n)]
     body += [f"d{j} = d(s, l + {j * lanes.LANES}) * s{j}" for j in range(n)]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dynamics import explicit_source, lanes, stiff_source
 from dynamics.kernel_text import assign, at, every_lane, load, names, rows, store
+from dynamics.lane_memory import FLAGS
 
 SAFETY = 0.87  # of the step that would just reach the tolerance; up to HIGH times that, as the power is rough
 
-OPTIONS = "error_model='numpy', fastmath={'contract', 'nsz'}, nogil=True"
+OPTIONS = f"error_model='numpy', fastmath={{{', '.join(map(repr, FLAGS))}}}, nogil=True"
 HEAD = f"""from math import inf, isfinite, nan
 from numba import njit
 from dynamics.lane_memory import memory, weighted

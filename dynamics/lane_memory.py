@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-FLAGS = ("contract", "nsz")  # as `compiled.OPTIONS`: a product and a sum may become one operation
+FLAGS = ("contract", "nsz")  # of all arithmetic in kernels: a product and a sum may become one operation
 
 
 def _memory_code(_: Any, S: Any) -> Any:

@@ -51,8 +51,11 @@ def jacobian_lines(n: int, m: int, how: str) -> list[str]:
 
 
 def step(n: int, m: int, how: str) -> list[str]:
-    """step(y, k, q, h, atol, rtol): z, f(z) and the square of the error norm. One LU without pivoting: the diagonal 1/(h gamma) rules where h is small, and a pivot
-    that cancels makes the error infinite, so h shrinks."""
+    """step(y, k, q, h, atol, rtol): z, f(z) and the square of the error norm.
+
+    One LU without pivoting: the diagonal 1/(h gamma) rules where h is small, and a pivot that cancels makes the error
+    infinite, so h shrinks.
+    """
     y, k, q = names("y", n), names("k", n), names("q", m)
     J = [[f"m{i}{j}" for j in range(n)] for i in range(n)]
     head = ["@inline", f"def step({', '.join([*y, *k, *q, 'h', 'atol', 'rtol'])}):"]

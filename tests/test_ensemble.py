@@ -350,7 +350,18 @@ def test_phases_without_decay_follow_from_the_conserved_quantity() -> None:
     assert np.array_equal(late.y[:, 1] > 1e-2, out.end == 1)  # algebraic at the slowest: w(2e4) = 5e-5
 
 
-def test_a_step_that_overflows_is_no_step() -> None:
+@pytest.mark.parametrize("method", ["explicit", "stiff"])
+def test_a_step_that_overflows_is_no_step(method: str) -> None:
+    """x' = c, without an error of its own: over the infinite scale of x = inf a step beyond the largest number would pass."""
+    flat = lambda x, c: ((0.0,),)  # noqa: E731
+    out = integrate_many(lambda x, c: (c,), (1e305,), (1e305,), 1e4, jacobian=flat, method=method)
+    assert out.status == lanes.TOO_SMALL and np.isfinite(out.y).all()
+    assert (
+        1790 < out.t < 1797
+    )  # x = 1e305 (1 + t) passes the largest number, 1.797e308, at 1796.7, |x| + |x'| at 1795.7
+
+
+def test_starts_beside_the_saddle_are_decided() -> None:
     """Starts beside the saddle, where the step grows until one overflows: over an infinite scale its error would be nothing."""
     p0 = np.array([0.26860610610610614, 0.3475225225225225, 0.37134634634634633])
     h = np.array([0.19628378378378375, 0.2269144144144144, 0.2332957957957958])
