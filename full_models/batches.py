@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,15 +23,14 @@ import torch
 from torch import Tensor
 
 from dynamics.images import image_pool
-from dynamics.run import Array
 from dynamics.setting import ImageViews, Setting, SettingError
 from dynamics.views import moments
 from full_models.bartlett import degrees, scaled_triangles, triangles
+from full_models.law import Law
 from full_models.normals import Normals
 
 TEAM = 64  # replicas that share one generator on a device: a launch for 64 costs what one for 1 does
 DEVICE_STEPS = 16  # steps drawn at a time on a device; part of the stream, so it does not follow the memory at hand
-ROUNDING = 1e-14  # relative size under which an off-diagonal entry of L is the rounding of its factorisation
 
 
 class Pairs(NamedTuple):
@@ -117,41 +115,6 @@ def _mean(X: Any, Y: Any, n: int) -> Any:
     product = X @ Y.mT
     product /= n
     return product
-
-
-@dataclass(frozen=True)
-class Law:
-    """The joint Gaussian law of (x, x⁺): L (2d, 2d) lower triangular, and its three diagonals if its blocks are diagonal."""
-
-    L: Any
-    diagonals: tuple[Any, ...] | None
-
-    @staticmethod
-    @lru_cache(maxsize=16)  # an eigendecomposition of 2d x 2d, the same for every replica
-    def of(setting: Setting) -> Law:
-        factor = moments(setting.replace(objective__symmetrised=False)).joint_factor()
-        L = np.linalg.qr(factor.T).R.T  # L Lᵀ = the joint covariance, also where that is singular
-        d = len(L) // 2
-        blocks = L[:d, :d], L[d:, :d], L[d:, d:]
-        off = max(np.abs(b - np.diag(np.diag(b))).max() for b in blocks)
-        diagonal = off <= ROUNDING * np.abs(L).max()
-        return Law(L, tuple(np.diag(b)[:, None] for b in blocks) if diagonal else None)
-
-    def map(self, convert: Callable[[Array], Any]) -> Law:
-        """The same law in another type, or in tensors on a device."""
-        return Law(convert(self.L), self.diagonals and tuple(convert(v) for v in self.diagonals))
-
-    def columns(self, g: Any) -> tuple[Any, Any]:
-        """(X, Y) = L g for columns g (…, 2d, m) of normals or of Rᵀ, which are used up."""
-        d = len(self.L) // 2
-        if self.diagonals is None:
-            return self.L[:d, :d] @ g[..., :d, :], self.L[d:] @ g
-        a, b, c = self.diagonals
-        x, y = g[..., :d, :], g[..., d:, :]
-        X, Y = a * x, b * x
-        y *= c  # in place: a temporary costs more in fresh pages than in arithmetic
-        Y += y
-        return X, Y
 
 
 @dataclass

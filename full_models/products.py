@@ -6,8 +6,9 @@ With alpha and beta the sums of a gradient step happen inside its products, with
 process, and a compiled function that held it could not be kept on disk; so it is given a name at import, and what numba
 stores asks for that name. (numba has a wrapper of its own, `numba_xxgemm`, but as an internal of `np.dot`, free to change.)
 
-**Small factors** are not worth BLAS's packing: 64 x 64 by 64 x 32 runs at 35 GFLOP/s in float64 and 60 in float32, of 49 and 98
-that the core has (measured on AVX2, Zen 3). Tiles (`full_models.tile`) reach 45 and 91.
+**Small factors** go to tiles (`full_models.tile`), as does a larger B by panels (`full_models.panels`). BLAS packs both factors
+and scales C in a pass of its own, which d x d by d x 32 or 64 do not pay back. Measured, AVX2, Zen 3, of 49 GFLOP/s in float64
+and 98 in float32: d = 64 by 32: BLAS 35 and 60, tiles 45 and 91; d = 256 by 64: 40 and 82, by panels 46 and 86.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 from dynamics.run import Array
+from full_models.panels import gathered, packed, packed_transpose
 from full_models.tile import ROWS, VECTOR_BYTES, VECTORS, tile
 
-SMALL = 2**15  # bytes of B up to which the tiles win: the size of a first cache
+SMALL = 2**15  # bytes of B up to which tiles read it as it lies: the size of a first cache
+LARGE = 2**17  # bytes of B up to which its panels stay in a second cache beside what else the product reads
 
 
 def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
@@ -41,58 +44,41 @@ def _gemm(alpha: Any, A: Any, B: Any, beta: Any, C: Any) -> Any:
     if not (A.dtype == B.dtype == C.dtype and C.layout == "C" and A.layout in "CF" and B.layout in "CF"):
         return None  # numba then says that there is no such product
     real, width = np.dtype(str(C.dtype)).type, VECTORS * VECTOR_BYTES * 8 // C.dtype.bitwidth
-    panels, rows_of = (_tiles if A.layout == "C" else _tiles_of_transpose), (_same if B.layout == "C" else _copied)
+    tiles, panels = (_tiles, _tiles_of_transpose)[A.layout == "F"], (packed, packed_transpose)[B.layout == "F"]
+    as_it_lies = B.layout == "C"
 
     def product(alpha: Any, A: Any, B: Any, beta: Any, C: Any) -> Any:
         (m, n), k = C.shape, A.shape[1]
         if A.shape[0] != m or B.shape != (k, n):
             raise ValueError("shapes of a product do not fit")
-        if m % ROWS == 0 and n % width == 0 and B.nbytes <= SMALL:
-            panels(real(alpha), A, rows_of(B), real(beta), C, width)
-        else:
+        if m % ROWS != 0 or n % width != 0 or B.nbytes > LARGE:
             _blas(real(alpha), A, B, real(beta), C)
+        elif as_it_lies and B.nbytes <= SMALL:
+            tiles(real(alpha), A, B, 1, n, real(beta), C, width)
+        else:
+            tiles(real(alpha), A, panels(B, width), k, width, real(beta), C, width)
 
     return product
 
 
 @njit(nogil=True)
-def _same(B: Array) -> Array:
-    return B
-
-
-@njit(nogil=True)
-def _copied(B: Array) -> Array:
-    """A transpose with its rows made contiguous, as the tiles read them."""
-    out = np.empty(B.shape, B.dtype)
-    for i in range(B.shape[0]):
-        for j in range(B.shape[1]):
-            out[i, j] = B[i, j]
-    return out
-
-
-@njit(nogil=True)
-def _tiles(alpha: float, A: Array, B: Array, beta: float, C: Array, width: int) -> None:
+def _tiles(alpha: float, A: Array, B: Array, bj: int, bl: int, beta: float, C: Array, width: int) -> None:
+    """Number (l, j) of B, where a tile begins, is number l bl + j bj of its memory."""
     (m, n), k = C.shape, A.shape[1]
     for i in range(0, m, ROWS):
         for j in range(0, n, width):
-            tile(A, i * k, k, 1, B, j, n, k, alpha, beta, C, i * n + j, n)
+            tile(A, i * k, k, 1, B, j * bj, bl, k, alpha, beta, C, i * n + j, n)
 
 
 @njit(nogil=True)
-def _tiles_of_transpose(alpha: float, A: Array, B: Array, beta: float, C: Array, width: int) -> None:
-    """The rows of A lie across memory. Where A and B share the first cache a tile reads them so; else it pays to gather its own."""
+def _tiles_of_transpose(alpha: float, A: Array, B: Array, bj: int, bl: int, beta: float, C: Array, width: int) -> None:
+    """The rows of A lie across memory: those of a tile are gathered."""
     (m, n), k = C.shape, A.shape[1]
-    gather = A.nbytes > SMALL // 2
-    panel = np.empty((k if gather else 0, ROWS), A.dtype)
+    panel = np.empty((k, ROWS), A.dtype)
     for i in range(0, m, ROWS):
-        for l in range(len(panel)):
-            for r in range(ROWS):
-                panel[l, r] = A[i + r, l]
+        gathered(A, i, panel)
         for j in range(0, n, width):
-            if gather:
-                tile(panel, 0, 1, ROWS, B, j, n, k, alpha, beta, C, i * n + j, n)
-            else:
-                tile(A, i, 1, m, B, j, n, k, alpha, beta, C, i * n + j, n)
+            tile(panel, 0, 1, ROWS, B, j * bj, bl, k, alpha, beta, C, i * n + j, n)
 
 
 def _routine(name: str, kind: Any) -> Any:

@@ -17,6 +17,7 @@ from dynamics.setting import GaussianViews, ImageViews, Network, PointViews, Set
 from dynamics.views import moments
 from full_models.batches import DeviceStream, GaussianStream, Moments, Pairs, Shape, batch_of, stream
 from full_models.ensemble import sgd_ensemble
+from full_models.law import Law
 from full_models.linear import sample_pairs, sgd
 
 torch.set_num_threads(1)
@@ -199,13 +200,28 @@ def test_drawn_moments_have_the_mean_and_covariance_of_a_batch(name: str, kind: 
     assert covariance < 5  # standard errors, n = 20 000; the largest of up to 729
 
 
+@pytest.mark.parametrize("singular", [False, True])
+def test_the_factor_of_a_law_has_its_covariance_also_where_cholesky_has_none(singular: bool) -> None:
+    # a direction in which nothing varies is a pivot of exactly 0, on any machine
+    setting = BASE.replace(views=GaussianViews((1.0, 0.5, 0.0), (0.1, 0.3, 0.0), anchor=True)) if singular else BASE
+    m, L = moments(setting), Law.of(setting).L
+    joint = np.block([[m.A, m.C], [m.C.T, m.B]])
+    if singular:
+        with pytest.raises(np.linalg.LinAlgError):
+            np.linalg.cholesky(joint)
+    assert (np.triu(L, 1) == 0).all()
+    assert (
+        np.abs(L @ L.T - joint).max() < 100 * 2.0**-52 * np.abs(joint).max()
+    )  # 100 eps: sums of 2 d = 6, and eigenvalues
+
+
 @pytest.mark.parametrize("batch", [3, 8])
 def test_the_pass_for_diagonal_laws_is_the_law_itself(batch: int) -> None:
     """Law.columns on the triangles, against the one pass that takes its place where the blocks of L are diagonal."""
     setting = LAWS["commuting"].replace(training__batch=batch)
     fast, plain = GaussianStream(setting, 0), GaussianStream(setting, 0)
     assert fast.law.diagonals is not None
-    plain.law = batches.Law(plain.law.L, None)
+    plain.law = Law(plain.law.L, None)
     for one, other in zip(fast.take(50), plain.take(50), strict=True):
         assert one is other is None or np.abs(one - other).max() < 1e-14 * np.abs(other).max()  # 45 rounding errors
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from full_models.products import SMALL, gemm
+from full_models.products import LARGE, SMALL, gemm
 from full_models.tile import ROWS, VECTOR_BYTES, VECTORS
 
 
@@ -28,7 +28,7 @@ def matrix(rng: np.random.Generator, rows: int, columns: int, transposed: bool, 
 
 def by_tiles(m: int, k: int, n: int, dtype: str) -> bool:
     size = np.dtype(dtype).itemsize
-    return m % ROWS == 0 and n % (VECTORS * VECTOR_BYTES // size) == 0 and k * n * size <= SMALL
+    return m % ROWS == 0 and n % (VECTORS * VECTOR_BYTES // size) == 0 and k * n * size <= LARGE
 
 
 SIZES = {  # (m, k, n), and whether tiles take them
@@ -40,9 +40,10 @@ SIZES = {  # (m, k, n), and whether tiles take them
     "tiles": ((12, 5, 48), True),
     "rows left over": ((14, 5, 48), False),
     "columns left over": ((12, 5, 50), False),
-    "the largest B for tiles": ((8, 128, 32), True),  # in float64
-    "A too large to be read across its rows": ((36, 128, 16), True),  # beyond SMALL / 2 in float32 too
-    "B too large for tiles": ((8, 520, 16), False),
+    "the largest B that is read as it lies": ((8, SMALL // 256, 32), True),  # in float64
+    "B read by panels": ((8, SMALL // 128 + 3, 32), True),  # in float32 too; 3 rows beside the squares that are turned
+    "the largest B for tiles": ((8, LARGE // 256, 32), True),
+    "B too large for tiles": ((8, LARGE // 128 + 8, 32), False),
 }
 
 

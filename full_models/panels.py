@@ -1,0 +1,105 @@
+"""Factors of a product in the order in which tiles read them: panels as wide as a tile, copied by whole vectors.
+
+Rows whose distance in memory is a power of two fall into a few sets of the cache; a panel lies in one piece. A loop over
+elements would copy one at a time, as compilers cannot tell that source and target do not overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from dynamics.run import Array
+from full_models.tile import INT32, INT64, ROWS, VECTOR_BYTES, VECTORS
+
+
+def _at(context: Any, builder: Any, array_type: Any, array: Any, start: Any, count: int) -> Any:
+    """Address of the vector of `count` numbers from number `start` of an array's memory on."""
+    data = context.make_array(array_type)(context, builder, array).data
+    vector = ir.VectorType(context.get_value_type(array_type.dtype), count)
+    return builder.bitcast(builder.gep(data, [start]), vector.as_pointer())
+
+
+def _mover(count_of: Callable[[int], int]) -> Callable[..., Any]:
+    """In compiled code: move(A, a, C, c) copies A[a + v] to C[c + v] of the arrays' memories, v < count_of(bits of a number)."""
+
+    def move_code(_: Any, A: Any, a: Any, C: Any, c: Any) -> Any:
+        count, align = count_of(A.dtype.bitwidth), A.dtype.bitwidth // 8
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            A, a, C, c = arguments
+            source = _at(context, builder, signature.args[0], A, a, count)
+            target = _at(context, builder, signature.args[2], C, c, count)
+            builder.store(builder.load(source, align=align), target, align=align)
+            return context.get_dummy_value()
+
+        return types.void(A, types.int64, C, types.int64), generate
+
+    return intrinsic(move_code)
+
+
+def _turn_code(_: Any, A: Any, a: Any, al: Any, C: Any, c: Any, cl: Any) -> Any:
+    """C[c + l cl + v] <- A[a + v al + l] of the arrays' memories, l and v < 4: a square of numbers on its side."""
+    place, align = types.int64, A.dtype.bitwidth // 8
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        A, a, al, C, c, cl = arguments
+
+        def row(array_type: Any, array: Any, start: Any, stride: Any, i: int) -> Any:
+            return _at(context, builder, array_type, array, builder.add(start, builder.mul(stride, INT64(i))), 4)
+
+        def mix(x: Any, y: Any, *order: int) -> Any:
+            return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(INT32, 4), list(order)))
+
+        rows = [builder.load(row(signature.args[0], A, a, al, i), align=align) for i in range(4)]
+        even, odd = ([mix(rows[i], rows[i + 1], *order) for i in (0, 2)] for order in ((0, 4, 2, 6), (1, 5, 3, 7)))
+        turned = [mix(*pair, *order) for order in ((0, 1, 4, 5), (2, 3, 6, 7)) for pair in (even, odd)]
+        for i, numbers in enumerate(turned):
+            builder.store(numbers, row(signature.args[3], C, c, cl, i), align=align)
+        return context.get_dummy_value()
+
+    return types.void(A, place, place, C, place, place), generate
+
+
+move_rows = _mover(lambda bits: ROWS)
+move_line = _mover(lambda bits: VECTORS * VECTOR_BYTES * 8 // bits)
+turn: Callable[..., Any] = intrinsic(_turn_code)
+
+
+@njit(nogil=True)
+def gathered(A: Array, i: int, panel: Array) -> None:
+    """panel (k, ROWS) <- the transpose of rows i, i + 1, … of A (m, k), which is a transpose itself."""
+    m = A.shape[0]
+    for l in range(len(panel)):
+        move_rows(A, l * m + i, panel, l * ROWS)
+
+
+@njit(nogil=True)
+def packed(B: Array, width: int) -> Array:
+    """(n / width, k, width): B (k, n) by panels of its columns."""
+    k, n = B.shape
+    panels = np.empty((n // width, k, width), B.dtype)
+    for l in range(k):
+        for p in range(n // width):
+            move_line(B, l * n + p * width, panels, (p * k + l) * width)
+    return panels
+
+
+@njit(nogil=True)
+def packed_transpose(B: Array, width: int) -> Array:
+    """The same of a transpose: its columns lie along memory."""
+    k, n = B.shape
+    panels = np.empty((n // width, k, width), B.dtype)
+    for p in range(n // width):
+        for q in range(0, width, 4):
+            for l in range(0, k - 3, 4):
+                turn(B, (p * width + q) * k + l, k, panels, (p * k + l) * width + q, width)
+        for l in range(k - k % 4, k):
+            for q in range(width):
+                panels[p, l, q] = B[l, p * width + q]
+    return panels
