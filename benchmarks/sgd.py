@@ -16,16 +16,20 @@ d = 256, and next to nothing of a run of 10^4 steps.
 bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of the project's own
 stream of them (numpy's numbers; numpy's rate is normals_m_per_s).
 blas_us: the same with the products at the rate that BLAS has at these very shapes, which small ones do not lift to that of
-large ones. The project multiplies small factors by its own tiles (`full_models.products`) and may be below it.
-Rates are the machine's at its fastest, so shares of a bound, and the ratio that the loop would have to it, are of fastest times.
+large ones. The project multiplies smaller factors by its own tiles (`full_models.products`) and may be below it.
+
+The machine's speed drifts within seconds: a case is 5 rounds, in each of which the machine's rates, the project and the loop,
+which the goals are about, are timed one after another, each at the fastest of 3 (--quick: 1); their ratios to one another and
+to the bound are medians over the rounds. The other methods are timed after them, and their ratios are rougher.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -53,6 +57,8 @@ GOALS = {  # case -> how many times slower than the project the autograd loop sh
     "pairs, d > 64": 2.5,
     "moments": 25.0,
 }
+LOOP, OWN = PAIRED = ("autograd loop", "noncollapse")  # timed in turn
+Method = tuple[str, int, int, Callable[[], Any]]
 
 
 def setting(d: int, batch: int, angle: float = 0.0) -> Setting:
@@ -101,7 +107,7 @@ def ensemble(s: Setting, dtype: str, engine: str, replicas: int, rates: int, ste
     sgd_ensemble(lanes, replicas, dtype=dtype, engine=engine)
 
 
-def methods(d: int, batch: int, dtype: str, seconds: float) -> list[tuple[str, int, int, Callable[[], Any]]]:
+def methods(d: int, batch: int, dtype: str, seconds: float) -> list[Method]:
     """(name, runs x steps of a call, rates that share a batch, call); a call takes roughly `seconds`."""
     work = 12e-4 * d * d  # µs a pair in a batch, at 10 products of d x d a µs: sets lengths only
     loop = max(10, int(1e6 * seconds / (400 + work * batch)))
@@ -110,11 +116,11 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[tuple[str, i
         int(1e6 * seconds / (5 + work / 4 * min(batch, d)) / RATES),
     )
     s = setting(d, batch)
-    plan: list[tuple[str, int, int, Callable[[], Any]]] = [
-        ("autograd loop", loop, 1, partial(autograd_loop, d, batch, dtype, loop)),
+    plan: list[Method] = [
+        (LOOP, loop, 1, partial(autograd_loop, d, batch, dtype, loop)),
         ("vmap", 16 * max(2, loop // 8), 1, partial(vmapped, d, batch, dtype, 16, max(2, loop // 8))),
         (
-            "noncollapse",
+            OWN,
             RATES * steps,
             RATES,
             partial(ensemble, s, dtype, "compiled", 1, RATES, steps),
@@ -134,27 +140,33 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[tuple[str, i
 
 def products(d: int, batch: int) -> list[tuple[int, tuple[int, int, int]]]:
     """(how many, (m, k, n)) of the products of one step of the project's form, k = d: without the shared moments."""
-    if Shape(d, batch, invariance=False, symmetrised=False, through=False).by_moments:
+    if by_moments(d, batch):
         return [(5, (d, d, d))]
     return [(4, (d, d, batch)), (2, (d, batch, d))]
 
 
-def bounds(d: int, batch: int, dtype: str, rates: int, limits: dict[str, float]) -> tuple[str, float, float]:
-    """(form, bound_us, blas_us) a run and step: see the head of this file."""
-    moments = Shape(d, batch, invariance=False, symmetrised=False, through=False).by_moments
-    shared = 2 * 2 * d**3 / rates if moments else 0  # A and C, once a batch
-    normals = (d * (3 * d + 1) / 2 if moments else 2 * d * batch) / rates / limits["own_normals_m_per_s"]
-    large = limits["dgemm_gflops" if dtype == "float64" else "sgemm_gflops"]
+def machine(dtype: str, repeats: int) -> dict[str, float]:
+    """Rates at their fastest repeat: large products (GFLOP/s), and 10^6 normals/s of the project's own stream, in float64, into
+    memory that stays in the caches."""
+    a = np.random.default_rng(0).standard_normal((768, 768)).astype(dtype)
+    out, source, size = np.empty_like(a), Normals(np.random.SeedSequence(0)), 2**14
+    fill = lambda: [source.fill((size,), np.float64) for _ in range(64)]  # noqa: E731
+    return {"gflops": 2e-9 * 768**3 / harness.measure(partial(np.matmul, a, a, out=out), repeats).minimum,
+            "own_normals_m_per_s": 64e-6 * size / harness.measure(fill, repeats).minimum}  # fmt: skip
+
+
+def bounds(d: int, batch: int, dtype: str, rates: int, of: Mapping[str, float]) -> tuple[float, float]:
+    """(bound_us, blas_us) a run and step on a `machine`: see the head of this file."""
+    shared = 2 * 2 * d**3 / rates if by_moments(d, batch) else 0  # A and C, once a batch
+    numbers = d * (3 * d + 1) / 2 if by_moments(d, batch) else 2 * d * batch
     flops = [(count * 2 * m * k * n, (m, k, n)) for count, (m, k, n) in products(d, batch)]
     at_shape = sum(flop / blas_gflops(*shape, dtype) for flop, shape in flops)
-    micro = lambda time: (time + shared / large) / 1e3 + normals  # noqa: E731
-    return "moments" if moments else "pairs", micro(sum(flop for flop, _ in flops) / large), micro(at_shape)
+    micro = lambda time: (time + shared / of["gflops"]) / 1e3 + numbers / rates / of["own_normals_m_per_s"]  # noqa: E731
+    return micro(sum(flop for flop, _ in flops) / of["gflops"]), micro(at_shape)
 
 
-def normals_rate() -> float:
-    """10^6 normals/s of the project's stream in float64, into memory that stays in the caches."""
-    source, size = Normals(np.random.SeedSequence(0)), 2**14
-    return 1e-6 * 64 * size / harness.measure(lambda: [source.fill((size,), np.float64) for _ in range(64)], 5).minimum
+def by_moments(d: int, batch: int) -> bool:
+    return Shape(d, batch, invariance=False, symmetrised=False, through=False).by_moments
 
 
 @lru_cache
@@ -172,39 +184,53 @@ def repeat(A: Array, B: Array, C: Array, calls: int) -> None:
         np.dot(A, B, C)
 
 
-def rows_of(d: int, batch: int, dtype: str, limits: dict[str, float], quick: bool) -> list[dict[str, Any]]:
-    """A row a method. The loop, which the goals are about, is timed in turn with the project: on a machine whose speed drifts
-    by minutes the others' ratios, of medians taken one after another, are rougher."""
-    seconds, fastest_of = (0.15, 1) if quick else (0.4, harness.FASTEST_OF)
-    plan = methods(d, batch, dtype, seconds)
-    own_count, own = next((count, call) for name, count, _, call in plan if name == "noncollapse")
+def rounds(d: int, batch: int, dtype: str, plan: Sequence[Method], fastest_of: int) -> dict[str, list[float]]:
+    """Per round: the machine's rates, µs a run and step of the PAIRED methods, and "bound", that of the project."""
+    out: dict[str, list[float]] = {}
+    for _, _, _, call in (paired := [method for method in plan if method[0] in PAIRED]):
+        call()
+    for _ in range(5):
+        of = machine(dtype, fastest_of)
+        now = of | {"bound": bounds(d, batch, dtype, RATES, of)[0]}
+        for name, count, _, call in paired:
+            now[name] = 1e6 * harness.measure(call, fastest_of, warm_up=False).minimum / count
+        for key, value in now.items():
+            out.setdefault(key, []).append(value)
+    return out
+
+
+def rows_of(d: int, batch: int, dtype: str, quick: bool) -> list[dict[str, Any]]:
+    """A row a method."""
+    plan = methods(d, batch, dtype, 0.15 if quick else 0.4)
+    found = rounds(d, batch, dtype, plan, 1 if quick else harness.FASTEST_OF)
+    over = lambda a, b: statistics.median(x / y for x, y in zip(found[a], found[b], strict=True))  # noqa: E731
+    of = {key: statistics.median(found[key]) for key in ("gflops", "own_normals_m_per_s")}
     rows = []
     for name, count, rates, call in plan:
-        paired = name == "autograd loop"
-        timing, ratio = harness.beside(call, own, fastest_of=fastest_of) if paired else (harness.measure(call, 5), None)
-        form, least, blas = bounds(d, batch, dtype, rates, limits)
-        micro = [1e6 * t / count for t in (timing.median, timing.minimum, timing.maximum)]
-        ours = name.startswith(("noncollapse", "batched"))
-        rows.append({"d": d, "batch": batch, "dtype": dtype, "form": form if ours else "pairs", "method": name,
-                     "rates": rates, "us_per_run_step": micro[0], "us_min": micro[1], "us_max": micro[2]}
-                    | ({} if ratio is None else {"slower": ratio * own_count / count})
-                    | ({"bound_us": least, "share_of_bound": least / micro[1], "blas_us": blas} if ours else {}))  # fmt: skip
-    best = next(r["us_per_run_step"] for r in rows if r["method"] == "noncollapse")
-    return [{"slower": r["us_per_run_step"] / best} | r for r in rows]
+        micro = found.get(name) or [1e6 * t / count for t in harness.measure(call, 5).seconds]
+        time, ours = statistics.median(micro), name.startswith(("noncollapse", "batched"))
+        form = "moments" if ours and by_moments(d, batch) else "pairs"
+        rows.append({"d": d, "batch": batch, "dtype": dtype, "form": form, "method": name, "rates": rates,
+                     "us_per_run_step": time, "us_min": min(micro), "us_max": max(micro),
+                     "slower": time / statistics.median(found[OWN])})  # fmt: skip
+        if ours:
+            least, blas = bounds(d, batch, dtype, rates, of)
+            rows[-1] |= {"bound_us": least, "share_of_bound": least / time, "blas_us": blas}
+        if name == OWN:
+            rows[-1]["share_of_bound"] = over("bound", OWN)
+        if name == LOOP:
+            rows[-1] |= {"slower": over(LOOP, OWN), "slower_than_bound": over(LOOP, "bound")}
+    return rows
 
 
 def goals(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     """For each goal the ratio of the autograd loop to the project, and where; where it is missed, and the bound would miss
     it too, also the ratio at the bound."""
-    key = lambda r: (r["d"], r["batch"], r["dtype"])  # noqa: E731
-    bound = {key(r): r["bound_us"] for r in rows if r["method"] == "noncollapse"}
     reached: dict[str, list[str]] = {}
-    for r in rows:
-        if r["method"] != "autograd loop":
-            continue
-        form = Shape(r["d"], r["batch"], False, False, False).by_moments
-        case = "moments" if form else "pairs, d <= 64" if r["d"] <= 64 else "pairs, d > 64"
-        goal, ratio, allowed = GOALS[case], r["slower"], r["us_min"] / bound[key(r)]
+    for r in (r for r in rows if r["method"] == LOOP):
+        moments = by_moments(r["d"], r["batch"])
+        case = "moments" if moments else "pairs, d <= 64" if r["d"] <= 64 else "pairs, d > 64"
+        goal, ratio, allowed = GOALS[case], r["slower"], r["slower_than_bound"]
         missed = "" if ratio >= goal else " (missed)" if allowed >= goal else f" (missed; {allowed:.3g}x at the bound)"
         said = f"{ratio:.3g}x at d = {r['d']}, batch {r['batch']}{missed}"
         reached.setdefault(f"{case}, {r['dtype']}, at least {goal:g}x", []).append(said)
@@ -215,7 +241,7 @@ def draw(name: str, rows: Sequence[dict[str, Any]]) -> None:
     """Time of a run and step against d, at the largest batch of each form."""
     kept = []
     for r in rows:
-        moments = Shape(r["d"], r["batch"], False, False, False).by_moments
+        moments = by_moments(r["d"], r["batch"])
         same = [o["batch"] for o in rows if o["d"] == r["d"] and (o["batch"] >= o["d"]) == moments]
         if r["batch"] == max(same) and "commuting" not in r["method"]:
             title = f"{r['dtype']}, " + ("batch >= 4 d: moments" if moments else "batch < d: pairs")
@@ -232,11 +258,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     plan = [(d, batch, dtype) for d, batch in (QUICK if quick else CASES) for dtype in DTYPES]
-    rows, limits = [], {}
+    rows: list[dict[str, Any]] = []
     for case in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI"))):
         blas_gflops.cache_clear()  # measured for every case: the machine drifts, and a bound is of what it can do then
-        limits = harness.limits() | {"own_normals_m_per_s": normals_rate()}
-        rows += rows_of(*case, limits, quick)
+        rows += rows_of(*case, quick)
+    limits = harness.limits() | {"own_normals_m_per_s": machine("float64", 5)["own_normals_m_per_s"]}
     notes = {"goals (autograd loop over project)": goals(rows), "limits of this machine": limits,
              "on a GPU": "not run: none at hand; the batched engine takes device = 'cuda'"}  # fmt: skip
     name = "sgd-quick" if quick else "sgd"
