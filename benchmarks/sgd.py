@@ -102,9 +102,9 @@ def vmapped(d: int, batch: int, dtype: str, runs: int, steps: int) -> None:
         W, P = W - 0.01 * gW, P - 0.01 * gP
 
 
-def ensemble(s: Setting, dtype: str, engine: str, replicas: int, rates: int, steps: int) -> None:
+def ensemble(s: Setting, dtype: str, engine: str, replicas: int, rates: int, steps: int) -> Callable[[], Any]:
     lanes = [s.replace(training__lr=h, training__t_end=h * steps) for h in np.geomspace(1e-3, 1e-2, rates)]
-    sgd_ensemble(lanes, replicas, dtype=dtype, engine=engine)
+    return partial(sgd_ensemble, lanes, replicas, dtype=dtype, engine=engine)
 
 
 def methods(d: int, batch: int, dtype: str, seconds: float) -> list[Method]:
@@ -123,17 +123,17 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[Method]:
             OWN,
             RATES * steps,
             RATES,
-            partial(ensemble, s, dtype, "compiled", 1, RATES, steps),
+            ensemble(s, dtype, "compiled", 1, RATES, steps),
         ),
-        ("noncollapse, one rate", RATES * steps, 1, partial(ensemble, s, dtype, "compiled", 1, 1, RATES * steps)),
+        ("noncollapse, one rate", RATES * steps, 1, ensemble(s, dtype, "compiled", 1, 1, RATES * steps)),
     ]
     if d <= 64:  # beyond, the 64 replicas that share a generator are too much for a call on the CPU
-        plan.insert(2, ("batched", 64 * RATES * 16, RATES, partial(ensemble, s, dtype, "batched", 64, RATES, 16)))
+        plan.insert(2, ("batched", 64 * RATES * 16, RATES, ensemble(s, dtype, "batched", 64, RATES, 16)))
     if dtype == "float64":
         few = max(2, loop // 8)
         ladder = s.replace(training__lr=0.01, training__t_end=0.01 * few)
         plan.insert(1, ("autograd, batched", 16 * few, 1, partial(sgd, ladder, 16)))
-        call = partial(ensemble, setting(d, batch, angle=0.3), dtype, "compiled", 1, RATES, steps)
+        call = ensemble(setting(d, batch, angle=0.3), dtype, "compiled", 1, RATES, steps)
         plan.append(("noncollapse, A and C not commuting", RATES * steps, RATES, call))
     return plan
 

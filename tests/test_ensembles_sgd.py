@@ -19,6 +19,8 @@ from full_models.batches import DeviceStream, GaussianStream, Moments, Pairs, Sh
 from full_models.ensemble import sgd_ensemble
 from full_models.law import Law
 from full_models.linear import sample_pairs, sgd
+from full_models.sgd_steps import aligned
+from full_models.tile import VECTOR_BYTES
 
 torch.set_num_threads(1)
 
@@ -198,6 +200,16 @@ def test_drawn_moments_have_the_mean_and_covariance_of_a_batch(name: str, kind: 
     mean, covariance = standard_errors_off(LAWS[name], drawn(LAWS[name], kind))
     assert mean < 4.5  # standard errors, n = 20 000; the largest of up to 27 entries, hence half a one beyond 4
     assert covariance < 5  # standard errors, n = 20 000; the largest of up to 729
+
+
+def test_what_the_products_read_begins_at_a_whole_vector() -> None:
+    M = np.arange(41.0)[1:].reshape(2, 4, 5)  # eight bytes after another number
+    for given in (M, M.mT, M.astype("float32"), M[:0]):
+        copy = aligned(given)
+        assert copy.ctypes.data % VECTOR_BYTES == 0 and copy.flags.c_contiguous and copy.dtype == given.dtype
+        np.testing.assert_array_equal(copy, given)
+        copy += 1
+        assert (copy != given).all()  # a copy, not a view: lanes start from the same arrays
 
 
 @pytest.mark.parametrize("singular", [False, True])
