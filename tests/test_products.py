@@ -40,6 +40,7 @@ SIZES = {  # (m, k, n), and whether tiles take them
     "tiles": ((12, 5, 48), True),
     "rows left over": ((14, 5, 48), False),
     "columns left over": ((12, 5, 50), False),
+    "half a tile's columns left over": ((12, 5, 52), False),  # in float64
     "the largest B that is read as it lies": ((8, SMALL // 256, 32), True),  # in float64
     "B read by panels": ((8, SMALL // 128 + 3, 32), True),  # in float32 too; 3 rows beside the squares that are turned
     "the largest B for tiles": ((8, LARGE // 256, 32), True),
