@@ -19,8 +19,8 @@ blas_us: the same with the products at the rate that BLAS has at these very shap
 large ones. The project multiplies smaller factors by its own tiles (`full_models.products`) and may be below it.
 
 The machine's speed drifts within seconds: a case is 5 rounds, in each of which the machine's rates, the project and the loop,
-which the goals are about, are timed one after another, each at the fastest of 3 (--quick: 1); their ratios to one another and
-to the bound are medians over the rounds. The other methods are timed after them, and their ratios are rougher.
+which the goals are about, are timed one after another, each at the fastest of 3 (--quick: 3 rounds of 1); their ratios to one
+another and to the bound are medians over the rounds. The other methods are timed after them, and their ratios are rougher.
 """
 
 from __future__ import annotations
@@ -184,16 +184,18 @@ def repeat(A: Array, B: Array, C: Array, calls: int) -> None:
         np.dot(A, B, C)
 
 
-def rounds(d: int, batch: int, dtype: str, plan: Sequence[Method], fastest_of: int) -> dict[str, list[float]]:
-    """Per round: the machine's rates, µs a run and step of the PAIRED methods, and "bound", that of the project."""
+def rounds(
+    d: int, batch: int, dtype: str, plan: Sequence[Method], count: int, fastest_of: int
+) -> dict[str, list[float]]:
+    """For each of `count` rounds: the machine's rates, µs a run and step of the PAIRED methods, and "bound", that of the project."""
     out: dict[str, list[float]] = {}
     for _, _, _, call in (paired := [method for method in plan if method[0] in PAIRED]):
         call()
-    for _ in range(5):
+    for _ in range(count):
         of = machine(dtype, fastest_of)
         now = of | {"bound": bounds(d, batch, dtype, RATES, of)[0]}
-        for name, count, _, call in paired:
-            now[name] = 1e6 * harness.measure(call, fastest_of, warm_up=False).minimum / count
+        for name, steps, _, call in paired:
+            now[name] = 1e6 * harness.measure(call, fastest_of, warm_up=False).minimum / steps
         for key, value in now.items():
             out.setdefault(key, []).append(value)
     return out
@@ -201,13 +203,14 @@ def rounds(d: int, batch: int, dtype: str, plan: Sequence[Method], fastest_of: i
 
 def rows_of(d: int, batch: int, dtype: str, quick: bool) -> list[dict[str, Any]]:
     """A row a method."""
-    plan = methods(d, batch, dtype, 0.15 if quick else 0.4)
-    found = rounds(d, batch, dtype, plan, 1 if quick else harness.FASTEST_OF)
+    seconds, repeats, fastest_of = (0.15, 3, 1) if quick else (0.4, 5, harness.FASTEST_OF)
+    plan = methods(d, batch, dtype, seconds)
+    found = rounds(d, batch, dtype, plan, repeats, fastest_of)
     over = lambda a, b: statistics.median(x / y for x, y in zip(found[a], found[b], strict=True))  # noqa: E731
     of = {key: statistics.median(found[key]) for key in ("gflops", "own_normals_m_per_s")}
     rows = []
     for name, count, rates, call in plan:
-        micro = found.get(name) or [1e6 * t / count for t in harness.measure(call, 5).seconds]
+        micro = found.get(name) or [1e6 * t / count for t in harness.measure(call, repeats).seconds]
         time, ours = statistics.median(micro), name.startswith(("noncollapse", "batched"))
         form = "moments" if ours and by_moments(d, batch) else "pairs"
         rows.append({"d": d, "batch": batch, "dtype": dtype, "form": form, "method": name, "rates": rates,
