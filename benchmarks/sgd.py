@@ -119,12 +119,7 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[Method]:
     plan: list[Method] = [
         (LOOP, loop, 1, partial(autograd_loop, d, batch, dtype, loop)),
         ("vmap", 16 * max(2, loop // 8), 1, partial(vmapped, d, batch, dtype, 16, max(2, loop // 8))),
-        (
-            OWN,
-            RATES * steps,
-            RATES,
-            ensemble(s, dtype, "compiled", 1, RATES, steps),
-        ),
+        (OWN, RATES * steps, RATES, ensemble(s, dtype, "compiled", 1, RATES, steps)),
         ("noncollapse, one rate", RATES * steps, 1, ensemble(s, dtype, "compiled", 1, 1, RATES * steps)),
     ]
     if d <= 64:  # beyond, the 64 replicas that share a generator are too much for a call on the CPU

@@ -26,6 +26,7 @@ class Law:
     @staticmethod
     @lru_cache(maxsize=16)  # a factorisation of 2d x 2d, the same for every replica
     def of(setting: Setting) -> Law:
+        """Of the Setting's pairs in their own order; exact to rounding. Raises SettingError for views without moments."""
         L = _lower_factor(moments(setting.replace(objective__symmetrised=False)))
         d = len(L) // 2
         blocks = L[:d, :d], L[d:, :d], L[d:, d:]

@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from dynamics.run import Array
-from full_models.tile import INT32, INT64, ROWS, VECTOR_BYTES, VECTORS
+from full_models.tile import INT32, INT64, LINE, ROWS
 
 
 def _at(context: Any, builder: Any, array_type: Any, array: Any, start: Any, count: int) -> Any:
@@ -67,7 +67,7 @@ def _turn_code(_: Any, A: Any, a: Any, al: Any, C: Any, c: Any, cl: Any) -> Any:
 
 
 move_rows = _mover(lambda bits: ROWS)
-move_line = _mover(lambda bits: VECTORS * VECTOR_BYTES * 8 // bits)
+move_line = _mover(lambda bits: LINE * 8 // bits)
 turn: Callable[..., Any] = intrinsic(_turn_code)
 
 

@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 
 ROWS, VECTORS = 4, 2  # of a tile: 8 sums, as many as hide the latency of two units that take 4 cycles
 VECTOR_BYTES = 32  # an AVX2 register; where there are narrower ones LLVM takes several
+LINE = VECTORS * VECTOR_BYTES  # bytes of a row of a tile, and of a cache line
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
 

@@ -13,7 +13,7 @@ import pytest
 from numba.core.errors import TypingError
 
 from full_models.products import LARGE, SMALL, gemm
-from full_models.tile import ROWS, VECTOR_BYTES, VECTORS
+from full_models.tile import LINE, ROWS
 
 
 @numba.njit
@@ -28,7 +28,7 @@ def matrix(rng: np.random.Generator, rows: int, columns: int, transposed: bool, 
 
 def by_tiles(m: int, k: int, n: int, dtype: str) -> bool:
     size = np.dtype(dtype).itemsize
-    return m % ROWS == 0 and n % (VECTORS * VECTOR_BYTES // size) == 0 and k * n * size <= LARGE
+    return m % ROWS == 0 and n % (LINE // size) == 0 and k * n * size <= LARGE
 
 
 SIZES = {  # (m, k, n), and whether tiles take them

@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 
 from dynamics.machine_code import kept_jit
 from full_models.losses.exponential import exponential
-from full_models.tile import ROWS, VECTOR_BYTES, VECTORS, tile
+from full_models.tile import LINE, ROWS, tile
 
-LINE = VECTORS * VECTOR_BYTES  # bytes of a row of a tile, and of a cache line
 BLOCK = 13 * LINE  # bytes of a row of U, S and E: an odd number of lines
 CHUNK = 64  # keys
 DEPTH = 256  # rows of U at a time: those of a tile then stay in the first cache
