@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from benchmarks.modes_peers import PEERS, Array, Peer, project
 from dynamics import kernel_source, modes
+from dynamics.compiled import explicit
 from dynamics.ensemble import integrate_many
 from dynamics.phases import collapse_time
 
@@ -182,9 +183,14 @@ def share_of_limit(case: str, ours: Mapping[str, Any], limits: Mapping[str, floa
     """How near the kernel is to the rate of large products: operations of one try, counted in its text (a complex one, of
     the stiff Jacobian, as one), times tries, over the time."""
     calls = {"field": arithmetic(ast.parse(textwrap.dedent(inspect.getsource(modes.field))), {})}
-    kernel = ast.parse(kernel_source.text({"mild": "explicit", "stiff": "stiff"}[case], 3, 6, 0, "complex"))
+    kind, how = explicit(modes.field, 3, 6, False) if case == "mild" else ("stiff", "complex")
+    kernel = ast.parse(kernel_source.text(kind, 3, 6, 0, how))
     for x in kernel.body:  # the sums that the kernel names
-        if isinstance(x, ast.Assign) and isinstance(x.value, ast.Call) and ast.unparse(x.value.func) == "weighted":
+        if (
+            isinstance(x, ast.Assign)
+            and isinstance(x.value, ast.Call)
+            and ast.unparse(x.value.func) in ("weighted", "paired")
+        ):
             calls[ast.unparse(x.targets[0])] = 2 * len(ast.literal_eval(x.value.args[0])) - 1
     a_try = sum(arithmetic(f, calls) for f in kernel.body if isinstance(f, ast.FunctionDef) and f.name != "begin")
     y0, q = draw(case, 10_000)

@@ -21,11 +21,12 @@ import numpy as np
 from numba import njit
 from numba.core.errors import NumbaError
 
-from dynamics import kernel_source, lanes
+from dynamics import kernel_source, lanes, taylor_source
 from dynamics.address import address
 from dynamics.lane_memory import FLAGS
 from dynamics.machine_code import kept_jit
 from dynamics.setting import SettingError
+from dynamics.trace import Trace, traced
 
 Function = Callable[..., Any]
 OPTIONS: Any = {"error_model": "numpy", "fastmath": {*FLAGS}, "nogil": True}
@@ -47,58 +48,69 @@ def driver() -> Any:
 
 @cache
 def kernels(
-    kind: str, field: Function, n: int, m: int, events: Function | None, e: int, jacobian: Function | str
-) -> tuple[Any, Any]:
-    """advance and begin of one method ("explicit" or "stiff") for one field of n states and m parameters.
+    kind: str, field: Function, n: int, m: int, events: Function | None, e: int, how: Function | str | Trace
+) -> tuple[Any, ...]:
+    """advance, begin and, of Taylor's method, between: the `dynamics.lanes` of one method for a field of n states and m parameters.
 
-    jacobian: the field's own, or "complex" or "differences". Raises FieldError where numba cannot compile the field.
+    kind, how: as of `kernel_source.text`, or "stiff" and the field's own Jacobian. Raises FieldError where numba cannot compile
+    the field.
     """
-    how = jacobian if isinstance(jacobian, str) else "analytic"
-    text = kernel_source.text(kind, n, m, e, how)
+    jacobian = how if callable(how) else None
+    text = kernel_source.text(kind, n, m, e, "analytic" if callable(how) else how)
     # numba imports the module of that name when it reads machine code back, so it must be one that exists
     given = {name: f for name, f in (("field", field), ("events", events), ("jacobian", jacobian)) if callable(f)}
     path = _kept(text, list(given.values()))
     try:
-        space: dict[str, Any] = {"__name__": __name__} | {name: _with_helpers(f) for name, f in given.items()}
+        space: dict[str, Any] = {"__name__": __name__} | {name: _with_helpers(f, _inlined) for name, f in given.items()}
         exec(compile(text, str(path or "<kernels>"), "exec"), space)
-        parts = space["advance"], space["begin"]
+        parts = [space[name] for name in ("advance", "begin", "between") if name in space]
         if path:
             for part in parts:  # machine code is found by name: of two fields kept by two runs, one would run for both
                 part.__qualname__ = f"{part.__name__}_{path.stem}"
-        advance, begin = (
-            _jit(part, signature, path is not None, **OPTIONS)
-            for part, signature in zip(parts, (lanes.ADVANCE, lanes.BEGIN), strict=True)
-        )
-        return advance, begin
+        signatures = (lanes.ADVANCE, lanes.BEGIN, lanes.BETWEEN)[: len(parts)]
+        return tuple(_jit(p, s, path is not None, **OPTIONS) for p, s in zip(parts, signatures, strict=True))
     except NumbaError as error:
-        first = str(error).strip().splitlines()[-1]
+        reason = next(x for x in str(error).splitlines() if not x.startswith("Failed in"))
         raise FieldError(
-            f"numba cannot compile {getattr(field, '__name__', field)!r} ({first.strip()}): write it as arithmetic on "
+            f"numba cannot compile {getattr(field, '__name__', field)!r} ({reason.strip()}): write it as arithmetic on "
             "scalars, with math or numpy functions, returning a tuple"
         ) from error
 
 
 @cache
-def addresses(*which: Any) -> tuple[int, int]:
-    """Of the two `kernels`, whose arguments these are."""
-    advance, begin = kernels(*which)
-    return address(advance, lanes.ADVANCE), address(begin, lanes.BEGIN)
+def explicit(field: Function, n: int, m: int, dense: bool) -> tuple[str, Trace | str]:
+    """kind and how of the explicit method that takes less work. dense: are states within steps asked for?"""
+    trace = traced(_with_helpers(field, lambda f: f), n, m)
+    return ("taylor", trace) if trace and taylor_source.worthwhile(trace, n, dense) else ("verner", "")
 
 
-def _with_helpers(function: Function, outer: tuple[Function, ...] = ()) -> Function:
-    """The same function, but the functions that it calls are compiled into it; already compiled ones too, from their source."""
+@cache
+def addresses(*which: Any) -> tuple[tuple[int, int, int], int]:
+    """Of advance, begin and between (0: there is none) of the `kernels` with these arguments, and the rows of memory they need."""
+    (kind, _, n, m, _, e, how), (advance, begin, *between) = which, kernels(*which)
+    dense = address(between[0], lanes.BETWEEN) if between else 0
+    found = address(advance, lanes.ADVANCE), address(begin, lanes.BEGIN), dense
+    return found, kernel_source.memory_rows(kind, n, m, e, how)
+
+
+def _with_helpers(function: Function, wrap: Callable[[Function], Any], outer: tuple[Function, ...] = ()) -> Function:
+    """The same function, but the functions that it calls are wrapped; already compiled ones too, from their source."""
     function = _plain(function)
     if not isinstance(function, FunctionType) or function in outer:
         return function
     used = {name: _plain(function.__globals__.get(name)) for name in _names(function.__code__)}
     inner = {
-        name: njit(**OPTIONS, forceinline=True)(_with_helpers(f, (*outer, function)))
+        name: wrap(_with_helpers(f, wrap, (*outer, function)))
         for name, f in used.items()
         if isinstance(f, FunctionType)
     }
     return FunctionType(
         function.__code__, function.__globals__ | inner, function.__name__, function.__defaults__, function.__closure__
     )
+
+
+def _inlined(function: Function) -> Any:
+    return njit(**OPTIONS, forceinline=True)(function)
 
 
 def _plain(value: Any) -> Any:

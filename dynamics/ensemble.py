@@ -3,9 +3,9 @@
     y' = field(y_1, ..., y_n, q_1, ..., q_m),  n <= 6 or so: the states of one mode and its parameters
 
 Every member keeps its own step, error control and clock, so the result of one never depends on who stands beside it.
-Verner's explicit method of order 7 where explicit steps do; RODAS with the Jacobian for a member whose step stability,
-not accuracy, limits. The field is a readable function of scalars, such as `modes.field`; a new one gets the same speed as
-it is.
+Where explicit steps do, Taylor's method of degree 9 if the field is a rational function, with not too many products, and
+Verner's of order 7 if not; RODAS with the Jacobian for a member whose step stability, not accuracy, limits. The field is a
+readable function of scalars, such as `modes.field`; a new one gets the same speed as it is.
 `dynamics.solver` is for one large system, or for fields of arrays.
 """
 
@@ -22,9 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics import lanes
-from dynamics.compiled import FieldError, Function, addresses, driver
+from dynamics.compiled import FieldError, Function, addresses, driver, explicit
 from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, jacobian_kind, shape_of
-from dynamics.kernel_text import rows
 from dynamics.run import Array
 
 RTOL = 1e-8
@@ -97,12 +96,13 @@ def integrate_many(
     y0 and parameters: n and m columns, one for each argument of `field`, each a scalar or an array; all are broadcast
     together and with t_end. field(*y, *q) returns the n velocities; it does not see t (make t a state with t' = 1).
     events(*y, *q) returns a tuple of E numbers, whose first sign changes are found by root finding within the step
-    (two within one step pass unseen); stop (E,) says which of them end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the stiff method; without it
-    complex steps are taken, or differences where the field is not analytic. method: "auto", "explicit" or "stiff".
-    progress is called with the number of members done.
+    (two within one step pass unseen); stop (E,) says which of them end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the
+    stiff method; without it complex steps are taken, or differences where the field is not analytic. method: "auto", "explicit"
+    or "stiff". progress is called with the number of members done.
 
-    Each member's local error is held below rtol max(|y|, |y_new|) + atol, root mean square over its n states. Failures
-    are said member by member in `status`, never raised. Raises FieldError, a ValueError, for bad input.
+    Each member's local error, as its method estimates it, is held below rtol max(|y|, |y_new|) + atol (Taylor's method: h |y'|
+    for |y_new|), root mean square over its n states. Failures are said member by member in `status`, never raised. Raises
+    FieldError, a ValueError, for bad input.
     """
     columns, n = [*y0], len(y0)
     values = [np.asarray(c, dtype=float) for c in (*columns, *parameters)]
@@ -157,17 +157,19 @@ class _Work:
     grid: Array
     stop: NDArray[Any]
 
-    def kernels(self, kind: str) -> tuple[int, int]:
-        """Addresses of the method's two."""
-        jacobian = "complex"  # unused where explicit: one such kernel serves all
-        if kind == "stiff":
-            jacobian = self.jacobian or jacobian_kind(self.field, self.first, self.n)
+    def kernels(self, method: str) -> tuple[tuple[int, int, int], int]:
+        """`addresses` of "explicit" or "stiff"."""
+        both = self.events, self.e
+        if method == "explicit":
+            kind, how = explicit(self.field, self.n, self.m, self.e + len(self.grid) > 0)
+            return addresses(kind, self.field, self.n, self.m, *both, how)
+        jacobian = self.jacobian or jacobian_kind(self.field, self.first, self.n)
         try:
-            return addresses(kind, self.field, self.n, self.m, self.events, self.e, jacobian)
+            return addresses("stiff", self.field, self.n, self.m, *both, jacobian)
         except FieldError:
-            if jacobian != "complex" or kind == "explicit":
+            if jacobian != "complex":
                 raise
-            return addresses(kind, self.field, self.n, self.m, self.events, self.e, "differences")
+            return addresses("stiff", self.field, self.n, self.m, *both, "differences")
 
     def prepare(self) -> None:
         """Compile before the threads start, so that they do not compile the same thing twice."""
@@ -189,9 +191,10 @@ class _Work:
         at = np.full((len(self.grid), high - low, self.n), np.nan)
         at[self.grid == 0.0] = out.y[part]
         todo = np.arange(high - low)
-        for kind in ("stiff",) if self.method == "stiff" else ("explicit", "stiff"):
+        for method in ("stiff",) if self.method == "stiff" else ("explicit", "stiff"):
+            kernels, rows = self.kernels(method)
             driver()(
-                *self.kernels(kind), *lanes.workspace(rows(self.n, self.m, self.e)["all"]),
+                *kernels, *lanes.workspace(rows),
                 todo, out.y[part], out.t[part], q, end, self.grid, at, self.stop,
                 out.event_times[part], out.status[part], out.steps[part], out.tries[part], self.limits,
             )  # fmt: skip

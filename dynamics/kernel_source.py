@@ -1,43 +1,63 @@
 """The text of a field's kernels: `advance`, one try of a step in every lane, and `begin`, for `dynamics.compiled` to execute.
 
-A method brings the loops that lead from y, k and h to z, fz and the error (`dynamics.explicit_source`, order 7, and
-`dynamics.stiff_source`, RODAS); here stand the choice of the next step and what a lane needs when it starts. The names in the
-texts are those of `dynamics.kernel_text`.
+A method brings the loops that lead from y and h to z and the error (`dynamics.taylor_source`, for rational fields,
+`dynamics.verner_source`, order 7, and `dynamics.stiff_source`, RODAS); here stand the choice of the next step and what a lane
+needs when it starts. The names in the texts are those of `dynamics.kernel_text`.
 """
 
 from __future__ import annotations
 
-from dynamics import explicit_source, lanes, stiff_source
-from dynamics.kernel_text import assign, at, every_lane, load, names, rows, store
+from dataclasses import dataclass
+
+from dynamics import lanes, stiff_source, taylor_source, verner_source
+from dynamics.kernel_text import assign, at, every_lane, finite, load, names, rows, store
 from dynamics.lane_memory import FLAGS
+from dynamics.trace import Trace
 
 SAFETY = 0.87  # of the step that would just reach the tolerance; up to HIGH times that, as the power is rough
 
 OPTIONS = f"error_model='numpy', fastmath={{{', '.join(map(repr, FLAGS))}}}, nogil=True"
 HEAD = f"""from math import inf, isfinite, nan
 from numba import njit
-from dynamics.lane_memory import memory, weighted
+from dynamics.lane_memory import memory, paired, weighted
 from dynamics.rough_power import inverse_root
 inline = njit({OPTIONS}, forceinline=True)
 field = inline(field)
 """
-# of the exponent of the error's square, -1/2^n: powers of the error -1/8, gentler than order 7's own -1/7, and -1/4
-HALVINGS = {"explicit": 4, "stiff": 3}
+
+
+@dataclass(frozen=True)
+class Control:
+    """How a method's steps are proposed: the first as a part of the time in which the state would change by itself, the next
+    as growth error^(-1/p) times the last, 2^halvings = 2 p."""
+
+    first: float
+    growth: float
+    halvings: int
+    judged: bool = True  # is a step judged after it is made, or was it made to fit?
+
+
+CONTROLS = {
+    "taylor": Control(0.3, 2 * SAFETY, 4, judged=False),  # generously, as it shortens what is too long
+    "verner": Control(0.05, SAFETY, 4),  # -1/8: gentler than order 7's own -1/7
+    "stiff": Control(0.05, SAFETY, 3),
+}
 
 
 def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
     """Of one lane after its try: takes z or stays at y, the next step, and whether the driver must look at it.
 
-    h ← h · clip(SAFETY error^(-1/p), 0.2, 10), from the square of the error and with a rough power: steps are tried, not
+    h ← h · clip(growth error^(-1/p), 0.2, 10), from the square of the error and with a rough power: steps are tried, not
     relied on, and the chain of exact roots and divisions would be waited for. No growth after a rejection.
     """
-    g, v = names("g", e), names("v", e)
+    g, v, method = names("g", e), names("v", e), CONTROLS[kind]
+    good = "square <= 1.0" if method.judged else finite([at(row["z"] + j) for j in range(n)])
     body = [*load("g", row["g"], e), *load("v", row["v"], e)]
     body += [f"t, end, t_next = {at(lanes.T)}, {at(lanes.T_END)}, {at(lanes.T_NEXT)}"]
     body += [f"active = {at(lanes.ACTIVE)} != 0.0"]
     body += [f"h, square, stiff = {at(lanes.H_OLD)}, {at(row['square'])}, {at(row['edge'])} != 0.0"]
-    body += [f"most_growth = 1.0 if {at(lanes.REJECTED)} != 0.0 else 10.0", "left = end - t", "whole = h >= left"]
-    body += ["good = square <= 1.0", f"change = {SAFETY!r} * inverse_root(square, {HALVINGS[kind]})"]
+    body += [f"most_growth = 10.0 if {at(lanes.ACCEPTED)} != 0.0 else 1.0", "left = end - t", "whole = h >= left"]
+    body += [f"good = {good}", f"change = {method.growth!r} * inverse_root(square, {method.halvings})"]
     body += ["change = change if change > 0.2 else 0.2", "change = change if change < most_growth else most_growth"]
     body += ["change = change if good or change < 1.0 else 0.2"]
     body += ["new = end if whole else t + h", "new = new if good else t", "longer = h * change"]
@@ -55,39 +75,41 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
         body.append(f"{v[j]} = {v[j]} if good else {g[j]}")
         body.append(f"call |= (({v[j]} < 0.0) != ({g[j]} < 0.0)) & ({at(row['watch'] + j)} != 0.0)")
     body += ["call &= active", *store(row["g_old"], g), *store(row["g"], v)]
-    stores = {lanes.T: "new", lanes.H: "longer", lanes.REJECTED: "0.0 if good else 1.0", lanes.TRIES: "tries",
+    stores = {lanes.T: "new", lanes.H: "longer", lanes.TRIES: "tries",
               lanes.STEPS: f"{at(lanes.STEPS)} + (1.0 if good else 0.0)", lanes.STIFF: "count", lanes.T_OLD: "t",
               lanes.ACCEPTED: "1.0 if good else 0.0", lanes.CALL: "1.0 if call else 0.0"}  # fmt: skip
     body += [*(f"{at(r)} = {value}" for r, value in stores.items()), "calls += 1 if call else 0"]
-    for old, new in (("y", "z"), ("k", "fz")):  # last: loaded earlier, they would crowd out what the lines above use
+    for old, new in (("y", "z"), ("k", "fz"))[
+        : 2 if method.judged else 1
+    ]:  # last: loaded earlier, they would crowd out what the lines above use
         before, after = names(old, n), names(new, n)
         body += [*load(old, row[old], n), *load(new, row[new], n), *store(row[f"{old}_old"], before)]
         body += store(row[old], [f"{after[j]} if good else {before[j]}" for j in range(n)])
     return body
 
 
-def advance(kind: str, n: int, m: int, e: int) -> list[str]:
+def advance(kind: str, n: int, m: int, e: int, loops: list[str]) -> list[str]:
     """advance(S, used, limits): one try in each of the first `used` lanes; how many of them call."""
-    method, row = {"explicit": explicit_source, "stiff": stiff_source}[kind], rows(n, m, e)
+    row = rows(n, m, e)
     lines = ["def advance(S, used, limits):", "    s, calls = memory(S), 0",
-             "    atol, rtol, most, edges = limits[0], limits[1], limits[2], limits[3]", *method.loops(n, m, e)]  # fmt: skip
+             "    atol, rtol, most, edges = limits[0], limits[1], limits[2], limits[3]", *loops]  # fmt: skip
     if e:
         at_z = [at(row["z"] + j) for j in range(n)] + [at(row["q"] + j) for j in range(m)]
         lines += every_lane([assign([at(row["v"] + j) for j in range(e)], f"events({', '.join(at_z)})")])
     return [*lines, *every_lane(control(kind, n, e, row)), "    return calls"]
 
 
-def begin(n: int, m: int, e: int) -> list[str]:
+def begin(kind: str, n: int, m: int, e: int) -> list[str]:
     """begin(S, l): velocity, event values and first step h of lane l from its state; h is not finite if they are not.
 
-    The first step is a twentieth of the time in which the whole state, at its present speed, would change by itself;
+    The first step is a part of the time in which the whole state, at its present speed, would change by itself;
     error control takes it from there. Not component by component: a target that starts at 0 would ask for 1e-30.
     """
     y, k, q, row = names("y", n), names("k", n), names("q", m), rows(n, m, e)
     body = ["s = memory(S)", *load("y", row["y"], n), *load("q", row["q"], m)]
     body += [assign(k, f"field({', '.join([*y, *q])})"), f"left = {at(lanes.T_END)} - {at(lanes.T)}"]
     body += [f"size, speed = {' + '.join(f'abs({x})' for x in y)}, {' + '.join(f'abs({x})' for x in k)}"]
-    body += ["h = 0.05 * size / speed if size > 0.0 and speed > 0.0 else 1e-3 * left"]
+    body += [f"h = {CONTROLS[kind].first!r} * size / speed if size > 0.0 and speed > 0.0 else 1e-3 * left"]
     body += [f"{at(lanes.H)} = min(h, left) if isfinite(size) and isfinite(speed) else nan", *store(row["k"], k)]
     if e:
         g = names("g", e)
@@ -95,11 +117,41 @@ def begin(n: int, m: int, e: int) -> list[str]:
     return ["def begin(S, l):", *("    " + line for line in body), "    return 0"]
 
 
-def text(kind: str, n: int, m: int, e: int, jacobian: str) -> str:
-    """advance and begin of one method, "explicit" or "stiff". To be executed where `field` and, if they are used,
-    `events` and `jacobian` are defined; jacobian: see `stiff_source.jacobian_lines`."""
-    own = ["events = inline(events)"] * (e > 0)
-    own += ["jacobian = inline(jacobian)"] * (kind == "stiff" and jacobian == "analytic")
-    method = explicit_source.sums(n, m, e) if kind == "explicit" else stiff_source.step(n, m, jacobian)
-    parts = [HEAD.splitlines() + own, method, advance(kind, n, m, e), begin(n, m, e)]
+def between(trace: Trace, n: int, m: int, e: int) -> list[str]:
+    """between(S, alone, l, h): of `dynamics.lanes`, by the last step's coefficients; the one of order 0 is y_old by then."""
+    z, g, q, row = names("z", n), names("g", e), names("q", m), rows(n, m, e)
+    body = [
+        "s, a = memory(S), memory(alone)",
+        *taylor_source.horner(taylor_source.layout(trace, n, m, e), row["y_old"]),
+    ]
+    body += [f"a[{(row['y'] + j) * lanes.LANES}] = {z[j]}" for j in range(n)]
+    if e:
+        body += [*load("q", row["q"], m), assign(g, f"events({', '.join([*z, *q])})")]
+        body += [f"a[{(row['g'] + j) * lanes.LANES}] = {g[j]}" for j in range(e)]
+    return ["def between(S, alone, l, h):", *("    " + line for line in body), "    return 0"]
+
+
+def text(kind: str, n: int, m: int, e: int, how: str | Trace) -> str:
+    """advance and begin of one method, and between of Taylor's, to be executed where `field` and, if they are used, `events` and `jacobian` are defined.
+
+    kind, and how: "taylor" and the field's trace, "stiff" and the way to its Jacobian (`stiff_source.jacobian_lines`), "verner"
+    and nothing.
+    """
+    if isinstance(how, Trace):
+        before, loops = taylor_source.sums(how, n, m, e), taylor_source.loops(how, n, m, e)
+    elif kind == "verner":
+        before, loops = verner_source.sums(n, m, e), verner_source.loops(n, m, e)
+    else:
+        before, loops = stiff_source.step(n, m, how), stiff_source.loops(n, m, e)
+    used = ["events"] * (e > 0) + ["jacobian"] * (how == "analytic")
+    head = [*HEAD.splitlines(), *(f"{name} = inline({name})" for name in used)]
+    parts = [head, before, advance(kind, n, m, e, loops), begin(kind, n, m, e)]
+    parts += [between(how, n, m, e)] if isinstance(how, Trace) else []
     return "\n".join("\n".join(part) + "\n" for part in parts)
+
+
+def memory_rows(kind: str, n: int, m: int, e: int, how: object) -> int:
+    """Of the lanes' memory, in all."""
+    if isinstance(how, Trace):
+        return taylor_source.layout(how, n, m, e).end
+    return verner_source.own_rows(n, m, e)["end"] if kind == "verner" else rows(n, m, e)["own"]

@@ -10,18 +10,16 @@ from collections.abc import Iterable, Sequence
 
 from dynamics import lanes
 
-STAGES = 9  # rows of n that a method may keep from loop to loop
-
 
 def rows(n: int, m: int, e: int) -> dict[str, int]:
-    """First row of each of a field's own groups in the lanes' memory, and the number of "all" rows.
+    """First row of each of a field's groups in the lanes' memory.
 
     watch to q: what the driver reads (`dynamics.lanes`). v: event values at z. square: of the error over the tolerance.
-    edge: is h |λ| beyond the edge of stability? stages, x, scale: what a method keeps.
+    edge: is h |λ| beyond the edge of stability? own: what a method keeps from loop to loop.
     """
     groups = {
         "watch": e, "g_old": e, "g": e, "y": n, "k": n, "y_old": n, "k_old": n, "q": m,
-        "v": e, "z": n, "fz": n, "square": 1, "edge": 1, "stages": STAGES * n, "x": n, "scale": n, "all": 0,
+        "v": e, "z": n, "fz": n, "square": 1, "edge": 1, "own": 0,
     }  # fmt: skip
     out, first = {}, lanes.EVENTS
     for name, count in groups.items():

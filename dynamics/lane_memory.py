@@ -6,7 +6,7 @@ hundreds. Said in these two words it compiles in half the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -30,13 +30,24 @@ memory: Callable[..., Any] = intrinsic(_memory_code)
 
 def weighted(offsets: tuple[int, ...], coefficients: tuple[float, ...]) -> Callable[..., Any]:
     """In compiled code: sum(s, l) = Σ c s[o + l] over the pairs (o, c), from the first to the last."""
+    return _sum([(offset, ir.DoubleType()(c)) for offset, c in zip(offsets, coefficients, strict=True)])
+
+
+def paired(pairs: tuple[tuple[int, int], ...]) -> Callable[..., Any]:
+    """In compiled code: sum(s, l) = Σ s[o + l] s[u + l] over the pairs (o, u), from the first to the last."""
+    return _sum(pairs)
+
+
+def _sum(pairs: Sequence[tuple[int, Any]]) -> Callable[..., Any]:
+    """Of products: of the number at an offset, and a constant or the number at another."""
 
     def sum_code(_: Any, s: Any, l: Any) -> Any:
         def generate(__: Any, builder: Any, ___: Any, arguments: Any) -> Any:
             here, total = builder.gep(arguments[0], [arguments[1]]), None
-            for offset, coefficient in zip(offsets, coefficients, strict=True):
-                element = builder.load(builder.gep(here, [ir.IntType(64)(offset)]))
-                term = builder.fmul(element, ir.DoubleType()(coefficient), flags=FLAGS)
+            load = lambda offset: builder.load(builder.gep(here, [ir.IntType(64)(offset)]))  # noqa: E731
+            for offset, other in pairs:
+                factor = load(other) if isinstance(other, int) else other
+                term = builder.fmul(load(offset), factor, flags=FLAGS)
                 total = term if total is None else builder.fadd(total, term, flags=FLAGS)
             return total
 

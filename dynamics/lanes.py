@@ -2,9 +2,11 @@
 
 All lanes step together, one vector instruction for several; a lane whose member has ended takes the next member at
 once, so nobody waits for anybody. Only a lane that calls (an end, an output time, an event, a failure) is looked at
-alone. One compiled driver serves every field; a field brings two kernels (`dynamics.kernel_source`), called through
+alone. One compiled driver serves every field; a field brings its kernels (`dynamics.kernel_source`), called through
 their addresses: advance(S, used, limits) tries one step in the first `used` lanes and returns how many of
-them call; begin(S, l) fills in what follows from the state of lane l (velocity, event values, first step). Integrated.
+them call; begin(S, l) fills in what follows from the state of lane l (velocity, event values, first step); between(S, alone,
+l, h), which not every method has, puts the state and the event values at h within lane l's last step into lane 0 of `alone`.
+Integrated.
 
 Letters: S the lanes' memory, where row r of lane l is S[r LANES + l]; l lane, i member, e event, j state.
 """
@@ -25,9 +27,9 @@ from dynamics.run import Array
 LANES = 16  # four AVX2 vectors; measured: with 8 a try takes a fifth longer, with 24 to 40 a twentieth less
 
 T, H, T_END, T_NEXT = 0, 1, 2, 3  # time, proposed step, end, next output time
-REJECTED, TRIES, STEPS, STIFF, ACTIVE = 4, 5, 6, 7, 8  # was the last try rejected; counts; stiffness; is the lane used
-T_OLD, H_OLD, ACCEPTED, CALL = 9, 10, 11, 12  # of the step just tried; CALL: the driver must look at this lane
-EVENTS = 13  # then per event: still sought?, its value before the step, and after; then y, k = f(y), both before; q; a kernel's own
+TRIES, STEPS, STIFF, ACTIVE = 4, 5, 6, 7  # counts; stiffness; is the lane used
+T_OLD, H_OLD, ACCEPTED, CALL = 8, 9, 10, 11  # of the step just tried; CALL: the driver must look at this lane
+EVENTS = 12  # then per event: still sought?, its value before the step, and after; then y, k = f(y), both before; q; a kernel's own
 
 DONE, STOPPED, NOT_FINITE, TOO_SMALL, TOO_MANY, STIFFENED, WAITING = 0, 1, 2, 3, 4, 5, 6  # status of a member
 
@@ -40,8 +42,9 @@ ACCEPT = (1.0, 1e200, np.inf, np.inf)  # limits under which `advance` accepts wh
 _reals, _table = types.float64[::1], types.float64[:, ::1]
 ADVANCE = types.int64(_reals, types.int64, _reals)
 BEGIN = types.int64(_reals, types.int64)
+BETWEEN = types.int64(_reals, _reals, types.int64, types.float64)
 DRIVE = types.void(
-    types.int64, types.int64, _reals, _reals, types.int64[:, ::1], types.int64[::1], _table, _reals, _table, _reals, _reals,
+    types.int64, types.int64, types.int64, _reals, _reals, types.int64[:, ::1], types.int64[::1], _table, _reals, _table, _reals, _reals,
     types.float64[:, :, ::1], types.boolean[::1], _table, types.int8[::1], types.int32[::1], types.int32[::1], _table,
 )  # fmt: skip
 
@@ -49,7 +52,7 @@ DRIVE = types.void(
 # ends and the next one that takes its lane would cost as much as four tries of steps, and cost less than one.
 OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
 compiled = njit(**OPTIONS, forceinline=True)
-advance_at, begin_at = at_address(ADVANCE), at_address(BEGIN)
+advance_at, begin_at, between_at = at_address(ADVANCE), at_address(BEGIN), at_address(BETWEEN)
 
 
 def workspace(rows: int) -> tuple[Array, Array, NDArray[np.int64]]:
@@ -59,15 +62,16 @@ def workspace(rows: int) -> tuple[Array, Array, NDArray[np.int64]]:
 
 
 def drive(
-    advance_address, begin_address, S, alone, here, todo, y, t, q, t_end, times, at, stop, when, status, steps, tries,
-    limits,
+    advance_address, begin_address, between_address, S, alone, here, todo, y, t, q, t_end, times, at, stop, when, status, steps,
+    tries, limits,
 ):  # fmt: skip
     """Integrate the members listed in todo, in place: y (M, n), t (M,), and the outputs named after what they hold.
 
     limits (2, 4): atol, rtol, the most tries of a member, and the count at which a member is stiff; and ACCEPT. S, alone,
-    here: `workspace`.
+    here: `workspace`. between_address: 0 where there is no such kernel.
     """
-    advance, begin = advance_at(advance_address), begin_at(begin_address)
+    advance, begin, between = advance_at(advance_address), begin_at(begin_address), between_at(between_address)
+    dense = between_address != 0
     n, events = y.shape[1], len(stop)
     limits, accept = limits[0], limits[1]
     position, busy = 0, 0
@@ -81,7 +85,7 @@ def drive(
             if S[CALL * LANES + l] == 0.0:
                 continue
             i = here[0, l]
-            code = look(advance, S, alone, accept, l, here, n, q.shape[1], times, at, stop, when)
+            code = look(advance, between, dense, S, alone, accept, l, here, n, q.shape[1], times, at, stop, when)
             if code == WAITING:
                 code = trouble(S, l, limits)
             if code == WAITING:
@@ -113,8 +117,9 @@ def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, statu
             S[(EVENTS + 3 * events + j) * LANES + l] = y[i, j]
         for j in range(q.shape[1]):
             S[(EVENTS + 3 * events + 4 * n + j) * LANES + l] = q[i, j]
-        S[REJECTED * LANES + l] = S[TRIES * LANES + l] = S[STEPS * LANES + l] = S[STIFF * LANES + l] = 0.0
-        S[T * LANES + l], S[T_END * LANES + l], S[ACTIVE * LANES + l] = t[i], t_end[i], 1.0
+        S[TRIES * LANES + l] = S[STEPS * LANES + l] = S[STIFF * LANES + l] = 0.0
+        S[T * LANES + l], S[T_END * LANES + l] = t[i], t_end[i]
+        S[ACTIVE * LANES + l] = S[ACCEPTED * LANES + l] = 1.0
         begin(S, l)
         if not isfinite(S[H * LANES + l]):
             status[i] = NOT_FINITE
@@ -140,7 +145,7 @@ def trouble(S, l, limits):
 
 
 @compiled
-def look(advance, S, alone, accept, l, here, n, m, times, at, stop, when):
+def look(advance, between, dense, S, alone, accept, l, here, n, m, times, at, stop, when):
     """Events and outputs within the step that lane l has just made; DONE, STOPPED or WAITING.
 
     Of several terminal events the first in time counts, and nothing beyond it happens.
@@ -152,7 +157,7 @@ def look(advance, S, alone, accept, l, here, n, m, times, at, stop, when):
     for terminal in (True, False):
         for e in range(events):
             if stop[e] == terminal and S[(EVENTS + e) * LANES + l] != 0.0:
-                found = old + h * root(advance, S, alone, accept, l, n, m, events, e)
+                found = old + h * root(advance, between, dense, S, alone, accept, l, n, m, events, e)
                 if found <= last:  # false for NaN: no root
                     when[i, e] = found
                     S[(EVENTS + e) * LANES + l] = 0.0
@@ -161,24 +166,27 @@ def look(advance, S, alone, accept, l, here, n, m, times, at, stop, when):
                             when[i, stopper] = nan
                         last, stopper = found, e
     while S[T_NEXT * LANES + l] <= last:
-        within(advance, S, alone, accept, l, n, m, events, (S[T_NEXT * LANES + l] - old) / h)
+        within(advance, between, dense, S, alone, accept, l, n, m, events, (S[T_NEXT * LANES + l] - old) / h)
         for j in range(n):
             at[here[1, l], i, j] = alone[(EVENTS + 3 * events + j) * LANES]
         here[1, l] += 1
         S[T_NEXT * LANES + l] = times[here[1, l]] if here[1, l] < len(times) else np.inf
     if stopper >= 0:
-        within(advance, S, alone, accept, l, n, m, events, (last - old) / h)
+        within(advance, between, dense, S, alone, accept, l, n, m, events, (last - old) / h)
         alone[T * LANES] = last
         return STOPPED
     return DONE if last >= S[T_END * LANES + l] else WAITING
 
 
 @compiled
-def within(advance, S, alone, accept, l, n, m, events, theta):
-    """Lane l's last step again, at theta of its length, in lane 0 of `alone`.
+def within(advance, between, dense, S, alone, accept, l, n, m, events, theta):
+    """The state and the event values at theta of lane l's last step, in lane 0 of `alone`.
 
-    The method's own step of that fraction is as accurate as the step itself, and needs no second table of coefficients.
+    Where the method has no formula for them by its own step of that fraction, as accurate as the step itself.
     """
+    if dense:
+        between(S, alone, l, theta * S[H_OLD * LANES + l])
+        return
     first = EVENTS + 3 * events
     for r in range(first, first + 2 * n):
         alone[r * LANES] = S[(r + 2 * n) * LANES + l]  # y and k before the step
@@ -189,7 +197,7 @@ def within(advance, S, alone, accept, l, n, m, events, theta):
 
 
 @compiled
-def root(advance, S, alone, accept, l, n, m, events, e):
+def root(advance, between, dense, S, alone, accept, l, n, m, events, e):
     """The fraction of lane l's last step at which event e changes sign, NaN if it does not."""
     a, b, x = 0.0, 1.0, 1.0
     fa, fb = S[(EVENTS + events + e) * LANES + l], S[(EVENTS + 2 * events + e) * LANES + l]
@@ -197,7 +205,7 @@ def root(advance, S, alone, accept, l, n, m, events, e):
         return nan
     for _ in range(ROOT_TRIES):
         before, x = x, proposed(a, fa, b, fb)
-        within(advance, S, alone, accept, l, n, m, events, x)
+        within(advance, between, dense, S, alone, accept, l, n, m, events, x)
         fx = alone[(EVENTS + 2 * events + e) * LANES]
         if fx == 0.0 or abs(x - before) < ROOT_TOLERANCE:
             return x

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dynamics import compiled, lanes, modes, phases
 from dynamics.basin import collapses
 from dynamics.ensemble import FieldError, integrate_many
+from dynamics.kernel_source import CONTROLS, memory_rows
 from dynamics.kernel_text import rows
 from dynamics.solver import integrate
 
@@ -90,16 +91,19 @@ def test_a_wrong_field_is_told_apart() -> None:
     assert max(errors) > 1e3 * GLOBAL  # a flipped decay is off by order one, not by rounding
 
 
-@pytest.mark.parametrize(("kind", "order", "counts"), [("explicit", 7, (6, 9, 12)), ("stiff", 4, (40, 80, 160))])
+@pytest.mark.parametrize(
+    ("kind", "order", "counts"), [("taylor", 9, (50, 65, 80)), ("verner", 7, (6, 9, 12)), ("stiff", 4, (40, 80, 160))]
+)
 def test_order_of_convergence(kind: str, order: int, counts: tuple[int, ...]) -> None:
     """Fixed steps by hand, through the same kernel: the error falls like h^order."""
     n, m, e = 3, 6, 2
-    advance, begin = compiled.kernels(kind, modes.field, n, m, marks, e, "complex")
+    how = {"taylor": compiled.explicit(modes.field, n, m, True)[1], "verner": "", "stiff": "complex"}[kind]
+    advance, begin, *_ = compiled.kernels(kind, modes.field, n, m, marks, e, how)
     y0, q, end, row = [0.6, 0.9, 0.2], [1.3, 1.0, 1.5, 0.8, 0.1, 0.05], 4.0, rows(n, m, e)
     exact = integrate_many(modes.field, y0, q, end, events=marks, rtol=1e-13).y
     errors = []
     for count in counts:
-        S = np.zeros(row["all"] * lanes.LANES)
+        S = np.zeros(memory_rows(kind, n, m, e, how) * lanes.LANES)
         S[[(row["y"] + j) * lanes.LANES for j in range(n)]] = y0
         S[[(row["q"] + j) * lanes.LANES for j in range(m)]] = q
         S[lanes.T_END * lanes.LANES] = np.inf
@@ -121,13 +125,24 @@ def test_tolerance_is_kept_proportionally() -> None:
         assert error[0] < 1e-2 and error[1] < 1e-4 and error[2] < 1e-6  # 10³ rtol, see GLOBAL
 
 
-def test_every_member_ends_at_its_own_end_to_the_bit() -> None:
-    """From a step of 0.05 / rate to the end in one more: t + (end - t) is an ulp beyond the end for some of 500."""
+def decay(x, rate):
+    return (-rate * x,)
+
+
+def decay_of_the_size(x, rate):
+    """The same for x > 0, but no rational function."""
+    return (-rate * abs(x),)
+
+
+@pytest.mark.parametrize("field", [decay, decay_of_the_size])
+def test_every_member_ends_at_its_own_end_to_the_bit(field) -> None:
+    """From a first step, a part of 1 / rate, to the end in one more: t + (end - t) is an ulp beyond the end for some of 500."""
     rng = np.random.default_rng(1)
-    rate, ends = rng.uniform(0.9, 1.1, 500), rng.uniform(0.2, 0.4, 500)
-    first = 0.05 / rate
+    part = CONTROLS[compiled.explicit(field, 1, 1, False)[0]].first
+    rate, ends = rng.uniform(0.9, 1.1, 500), part * rng.uniform(2.5, 4.0, 500)
+    first = part / rate
     assert (first + (ends - first) > ends).any()  # so that the plain sum would be seen
-    out = integrate_many(lambda x, rate: (-rate * x,), (1.0,), (rate,), ends, rtol=1e-3)
+    out = integrate_many(field, (1.0,), (rate,), ends, rtol=1e-3)
     assert (out.tries == 2).all() and np.array_equal(out.t, ends)
 
 

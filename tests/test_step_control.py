@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dynamics import compiled, lanes, modes
-from dynamics.kernel_source import SAFETY
+from dynamics.kernel_source import SAFETY, memory_rows
 from dynamics.kernel_text import rows
 from dynamics.rough_power import HIGH
 from dynamics.tableaus import VERNER_A, VERNER_B, VERNER_E
@@ -21,11 +21,11 @@ ROUNDING = 1e-6  # of the norm: stages of order one differ by 1e-16, error combi
 
 def tried(y0: list[float], h: float, rtol: float) -> tuple[bool, float]:
     """Whether the kernel accepts a step h from y0 at this rtol, and h's next value over h."""
-    advance, begin = compiled.kernels("explicit", modes.field, 3, 6, None, 0, "complex")
+    advance, begin, *_ = compiled.kernels("verner", modes.field, 3, 6, None, 0, "")
     row, at = rows(3, 6, 0), lambda r: r * lanes.LANES
-    S = np.zeros(row["all"] * lanes.LANES)
+    S = np.zeros(memory_rows("verner", 3, 6, 0, "") * lanes.LANES)
     S[[at(row["y"] + j) for j in range(3)]], S[[at(row["q"] + j) for j in range(6)]] = y0, Q
-    S[at(lanes.T_END)] = np.inf
+    S[at(lanes.T_END)], S[at(lanes.ACCEPTED)] = np.inf, 1.0  # as in a lane that starts
     begin(S, 0)
     S[at(lanes.H)] = h
     advance(S, 1, np.array([ATOL, rtol, np.inf, np.inf]))

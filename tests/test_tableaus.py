@@ -7,8 +7,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pytest
 
-from dynamics.explicit_source import LAST, STABILITY
 from dynamics.tableaus import VERNER_A, VERNER_B, VERNER_E
+from dynamics.verner_source import LAST, STABILITY
 
 Tree = tuple  # of the trees that hang on the root, sorted
 EPS = np.finfo(float).eps
