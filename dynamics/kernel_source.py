@@ -20,7 +20,7 @@ OPTIONS = f"error_model='numpy', fastmath={{{', '.join(map(repr, FLAGS))}}}, nog
 HEAD = f"""from math import inf, isfinite, nan
 from numba import njit
 from dynamics.lane_memory import memory, paired, weighted
-from dynamics.rough_power import inverse_root
+from dynamics.rough_power import inverse_root, inverse_roots
 inline = njit({OPTIONS}, forceinline=True)
 field = inline(field)
 """

@@ -181,7 +181,7 @@ def choice(place: Layout, row: dict[str, int]) -> list[str]:
     body += [f"before = {mean_square([f'{before}{j} * s{j}' for j in range(n)])}"]
     body += [f"last = h * h * {mean_square([f'{last}{j} * s{j}' for j in range(n)])}"]
     body += ["square = before if before > last else last"]
-    body += [f"change = {1 / HIGH**2!r} * inverse_root(square, 4) * inverse_root(square, 7)"]
+    body += [f"change = {1 / HIGH!r} * inverse_roots(square, 4, 7)"]
     body += ["change = change if change < 1.0 else 1.0", f"{at(lanes.H_OLD)} = h * change"]
     body += store(row["square"], ["square if square < 1.0 else 1.0"])
     return body + store(row["edge"], [f"1.0 if change * change * {DEGREE**2}.0 * last > {EDGE**2!r} * before else 0.0"])

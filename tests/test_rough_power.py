@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
-from dynamics.rough_power import HIGH, inverse_root
+from dynamics.rough_power import HIGH, inverse_root, inverse_roots
 
 ROUNDING = 1e-15  # of numpy's own power, a few units in the last place
 
@@ -17,9 +17,15 @@ def root(x: float, n: int) -> float:
     return inverse_root(x, n)
 
 
-@given(st.floats(1e-300, 1e300), st.sampled_from((2, 3, 4)))
-def test_it_is_the_power_to_the_stated_share(x: float, n: int) -> None:
+@njit
+def roots(x: float, n: int, m: int) -> float:
+    return inverse_roots(x, n, m)
+
+
+@given(st.floats(1e-300, 1e300), st.sampled_from((2, 3, 4)), st.sampled_from((3, 4, 7)))
+def test_it_is_the_power_to_the_stated_share(x: float, n: int, m: int) -> None:
     assert 1 - ROUNDING <= root(x, n) * x ** (2.0**-n) <= HIGH
+    assert 1 - ROUNDING <= roots(x, n + 1, m) * x ** (2.0 ** -(n + 1) + 2.0**-m) <= HIGH
 
 
 def test_the_share_is_nearly_used_up() -> None:
@@ -40,5 +46,6 @@ def test_powers_of_two_are_exact() -> None:
 def test_nothing_and_too_much_ask_for_the_largest_and_the_least_step() -> None:
     """Zero, infinity, NaN of both signs: finite numbers that the controller's clip turns into its two ends."""
     assert 10 < root(0.0, 4) < np.inf
+    assert 10 < roots(0.0, 4, 7) < np.inf
     for x in (np.inf, np.nan, -np.nan):
-        assert 0 <= root(x, 4) < 0.2
+        assert 0 <= root(x, 4) < 0.2 and 0 <= roots(x, 4, 7) < 0.2
