@@ -79,9 +79,8 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
               lanes.STEPS: f"{at(lanes.STEPS)} + (1.0 if good else 0.0)", lanes.STIFF: "count", lanes.T_OLD: "t",
               lanes.ACCEPTED: "1.0 if good else 0.0", lanes.CALL: "1.0 if call else 0.0"}  # fmt: skip
     body += [*(f"{at(r)} = {value}" for r, value in stores.items()), "calls += 1 if call else 0"]
-    for old, new in (("y", "z"), ("k", "fz"))[
-        : 2 if method.judged else 1
-    ]:  # last: loaded earlier, they would crowd out what the lines above use
+    taken = (("y", "z"), ("k", "fz")) if method.judged else (("y", "z"),)
+    for old, new in taken:  # last: loaded earlier, they would crowd out what the lines above use
         before, after = names(old, n), names(new, n)
         body += [*load(old, row[old], n), *load(new, row[new], n), *store(row[f"{old}_old"], before)]
         body += store(row[old], [f"{after[j]} if good else {before[j]}" for j in range(n)])
@@ -132,7 +131,8 @@ def between(trace: Trace, n: int, m: int, e: int) -> list[str]:
 
 
 def text(kind: str, n: int, m: int, e: int, how: str | Trace) -> str:
-    """advance and begin of one method, and between of Taylor's, to be executed where `field` and, if they are used, `events` and `jacobian` are defined.
+    """advance and begin of one method, and between of Taylor's, to be executed where `field` and, if they are used, `events` and
+    `jacobian` are defined.
 
     kind, and how: "taylor" and the field's trace, "stiff" and the way to its Jacobian (`stiff_source.jacobian_lines`), "verner"
     and nothing.

@@ -16,6 +16,7 @@ from dynamics.ensemble import FieldError, integrate_many
 from dynamics.kernel_source import CONTROLS, memory_rows
 from dynamics.kernel_text import rows
 from dynamics.solver import integrate
+from tests.mode_cases import sized
 
 RTOL = 1e-9
 GLOBAL = (
@@ -165,14 +166,19 @@ def test_no_member_depends_on_its_neighbours() -> None:
     assert np.array_equal(shuffled.y, after.y[order], equal_nan=True)
 
 
-def test_stiff_members_are_found_and_cost_little() -> None:
-    y, q = draw(7, stiffness=1000.0)
-    auto = integrate_many(modes.field, y, q, 6.0, events=marks, rtol=1e-7)
-    explicit = integrate_many(modes.field, y, q, 6.0, events=marks, rtol=1e-7, method="explicit")
+@pytest.mark.parametrize("field", [modes.field, sized])
+@pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-7, 1e-10])
+def test_stiff_members_are_found_and_cost_little(field, rtol: float) -> None:
+    y, q = draw(7, 50, stiffness=1000.0)
+    auto = integrate_many(field, y, q, 6.0, rtol=rtol)
+    explicit = integrate_many(field, y, q, 6.0, rtol=rtol, method="explicit")
     assert auto.stiff.all() and auto.ok.all() and explicit.ok.all() and not explicit.stiff.any()
-    assert np.abs(auto.y - explicit.y).max() < 2e-4  # 10³ rtol for each of the two
-    assert (explicit.tries > 5 * auto.tries).all()  # an explicit step is held below 4.64 / 1000, an accurate one is not
-    mild = integrate_many(modes.field, *draw(7), 6.0, events=marks, rtol=1e-7)
+    assert np.abs(auto.y - explicit.y).max() < 2e3 * rtol  # 10³ rtol for each of the two
+    if rtol > 1e-8:  # below it RODAS, of order 4, has its own small steps
+        assert (
+            explicit.tries > 5 * auto.tries
+        ).all()  # an explicit step is held below 4.7 / 1000, an accurate one is not
+    mild = integrate_many(field, *draw(7, 50), 6.0, rtol=rtol)
     assert not mild.stiff.any()
 
 

@@ -19,6 +19,7 @@ from dynamics.kernel_text import rows
 from dynamics.rough_power import HIGH
 from dynamics.taylor_source import DEGREE
 from dynamics.trace import MOST_TERMS, traced
+from tests.mode_cases import sized
 
 EPS = np.finfo(float).eps
 N, M = 2, 2  # states and parameters of random fields
@@ -310,20 +311,14 @@ def test_a_step_too_long_is_shortened() -> None:
     assert error(solution(modes.field, y, Q)[0], h, 1e-11) > 1
 
 
-def same(p, w, v, a, c, alpha_p, beta, eta, eta_p):
-    """modes.field; a term that is always zero takes it to the other method."""
-    r = c * v - a * p * w + 0.0 * abs(w)
-    return alpha_p * w * r - eta_p * p, p * r - eta * w, beta * (w - v)
-
-
 def test_both_explicit_methods_agree() -> None:
-    assert compiled.explicit(same, 3, 6, True)[0] == "verner"
+    assert compiled.explicit(sized, 3, 6, True)[0] == "verner"
     rng, rtol = np.random.default_rng(0), 1e-9
     y, times = rng.uniform(0.1, 1.0, (3, 50)), np.linspace(0.0, 6.0, 5)
     marks = lambda p, w, v, a, c, k, b, e, f: (p - 0.5,)  # noqa: E731
     one, other = (
         integrate_many(f, y, Q, times=times, events=marks, stop=(False,), rtol=rtol, method="explicit")
-        for f in (modes.field, same)
+        for f in (modes.field, sized)
     )
     assert (
         one.ok.all() and np.abs(one.at - other.at).max() < 1e3 * rtol
