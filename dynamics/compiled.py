@@ -70,7 +70,8 @@ def kernels(
         signatures = (lanes.ADVANCE, lanes.BEGIN, lanes.BETWEEN)[: len(parts)]
         return tuple(_jit(p, s, path is not None, **OPTIONS) for p, s in zip(parts, signatures, strict=True))
     except NumbaError as error:
-        reason = next(x for x in str(error).splitlines() if not x.startswith("Failed in"))
+        reasons = (x for x in str(error).splitlines() if x.strip() and not x.startswith("Failed in"))
+        reason = next(reasons, type(error).__name__)  # numba's last lines only say where it was
         raise FieldError(
             f"numba cannot compile {getattr(field, '__name__', field)!r} ({reason.strip()}): write it as arithmetic on "
             "scalars, with math or numpy functions, returning a tuple"
