@@ -40,7 +40,8 @@ def share_of_limit(
             and ast.unparse(x.value.func) in ("weighted", "paired")
         ):
             calls[ast.unparse(x.targets[0])] = 2 * len(ast.literal_eval(x.value.args[0])) - 1
-    a_try = sum(arithmetic(f, calls) for f in kernel.body if isinstance(f, ast.FunctionDef) and f.name != "begin")
+    tried = [f for f in kernel.body if isinstance(f, ast.FunctionDef) and f.name not in ("begin", "between")]
+    a_try = sum(arithmetic(f, calls) for f in tried)
     tries = integrate_many(modes.field, y0.T, q.T, t_end, rtol=ours["tolerance"]).tries.mean()
     rate = 1e-3 * a_try * tries / ours["us_per_trajectory"]
     share = rate / limits["dgemm_gflops"]

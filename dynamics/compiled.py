@@ -50,7 +50,7 @@ def driver() -> Any:
 def kernels(
     kind: str, field: Function, n: int, m: int, events: Function | None, e: int, how: Function | str | Trace
 ) -> tuple[Any, ...]:
-    """advance, begin and, of Taylor's method, between: the `dynamics.lanes` of one method for a field of n states and m parameters.
+    """advance, begin and, of Taylor's method, between (`dynamics.lanes`), of one method for a field of n states and m parameters.
 
     kind, how: as of `kernel_source.text`, or "stiff" and the field's own Jacobian. Raises FieldError where numba cannot compile
     the field.

@@ -2,7 +2,7 @@
 
 The coefficients y_k of the solution at the step's start follow from each other: (k + 1) y_{k+1} = f_k, and f_k from
 y_0 ... y_k by one rule an operation, such as (u v)_k = Σ_i u_i v_{k-i}. They do not depend on the step, so it is chosen when
-they are known, from the last two, and none is rejected. (Moore, Interval Analysis, 1966; Jorba and Zou, Experimental
+they are known, from the last two, and none is rejected that stays finite. (Moore, Interval Analysis, 1966; Jorba and Zou, Experimental
 Mathematics 14, 2005.)
 
 One loop over the lanes for each k, as for the stages of `dynamics.verner_source`. Degree 9 by work at equal true error on
@@ -26,9 +26,8 @@ STABILITY = 4.70  # h |λ| at which the method leaves its stability region on th
 # from which a step counts as held by it: such steps have h |λ|, seen as DEGREE times the ratio of the last two terms, 4.2 and
 # 5.3 in turn, as one that is too long is followed by one that damps what it has amplified
 EDGE = 0.8 * STABILITY
-STEPS = (
-    0.8  # for one of Verner's method: 0.6 to 1 at equal true error on `modes.field`, fewest where it is near its end
-)
+# for one of Verner's method: 0.6 to 1 at equal true error on `modes.field`, fewest where it is near its end
+STEPS = 0.8
 
 
 def worthwhile(trace: Trace, n: int, dense: bool) -> bool:

@@ -6,13 +6,14 @@ or a root, has no trace. Letters: y_j states, q_j parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import add, mul, sub, truediv
 from typing import Any
 
 import numpy as np
 
+AGREE = 1e-9  # of a trace with its field in numbers: rounding, amplified by differences of nearly equal numbers
 MOST_TERMS = 2000  # a field with more is better called than written out
 ARITHMETIC: dict[str, Callable[[float, float], float]] = {"+": add, "-": sub, "*": mul, "/": truediv}
 
@@ -128,6 +129,16 @@ class Trace:
             return self.term("*", a.of[0], self.term("*", a.of[1], b))
         return self.kept(op, (a, b), a.constant and b.constant)
 
+    def at(self, values: Sequence[float]) -> list[float]:
+        """The velocity, from the numbers of the states and the parameters."""
+        found, leaves = {}, iter(values)
+        for x in self.known.values():
+            if x.op in ARITHMETIC:
+                found[x] = ARITHMETIC[x.op](found[x.of[0]], found[x.of[1]])
+            else:
+                found[x] = x.of[0] if x.op == "number" else next(leaves)
+        return [found[x] for x in self.velocity]
+
     def kept(self, op: str, of: tuple[Any, ...], constant: bool) -> Term:
         """The term of this description, made if it is new."""
         names = [id(x) if isinstance(x, Term) else x for x in of]
@@ -140,12 +151,18 @@ class Trace:
 
 
 def traced(function: Callable[..., Any], n: int, m: int) -> Trace | None:
-    """The trace of a field of n states and m parameters; None where it is no rational function."""
+    """The trace of a field of n states and m parameters; None where it is no rational function.
+
+    It is held against the field in numbers: one that asks for the type of what it is given would answer otherwise there.
+    """
     trace = Trace()
     symbols = [trace.kept("state", (j,), False) for j in range(n)]
     symbols += [trace.kept("parameter", (j,), True) for j in range(m)]
     try:
         trace.velocity.extend(trace.number(x) for x in function(*symbols))
+        numbers = [0.31 + 0.7 * i / (n + m) for i in range(n + m)]  # no two alike, none of them 0 or 1
+        if not np.allclose(trace.at(numbers), np.array(function(*numbers), dtype=float), rtol=AGREE, atol=AGREE):
+            return None
     except Exception:  # whatever a function does that meets a symbol where it expects a number
         return None
     used: set[Term] = set()

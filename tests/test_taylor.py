@@ -205,6 +205,7 @@ def test_a_lost_sum_is_seen(k: int) -> None:
         lambda y: (abs(y),), lambda y: (y if y > 0 else -y,), lambda y: (y if y == 0 else -y,), lambda y: (y if y else 1.0,),
         lambda y: (math.sqrt(y),), lambda y: (np.exp(y),), lambda y: (y**0.5,), lambda y: (2**y,), lambda y: (max(y, 0.0),),
         lambda y: (y // 2,), lambda y: (1.0 / 0.0 * y,), lambda y: (y * "2",), lambda y: (y + 1j,), lambda y: y,
+        lambda y: (-y if isinstance(y, float) else y,),
     ],
 )  # fmt: skip
 def test_what_is_no_rational_function_has_no_trace(field: Callable[..., Any]) -> None:
@@ -248,9 +249,7 @@ def test_the_method_that_takes_less_work_is_taken() -> None:
 
     kind = lambda field, n, m, dense=False: compiled.explicit(field, n, m, dense)[0]  # noqa: E731
     assert kind(modes.field, 3, 6) == kind(phases.online, 2, 2, True) == "taylor"
-    assert (
-        kind(phases.online, 2, 2) == kind(heavy, 3, 0, True) == "verner"
-    )  # products dearer than the rest, events or not
+    assert kind(phases.online, 2, 2) == kind(heavy, 3, 0, True) == "verner"  # products dearer than the rest
     assert kind(lambda y: (-compiled_helper(y),), 1, 0) == "taylor"  # helpers are read from their source
     assert kind(lambda y: (-abs(y),), 1, 0) == "verner"
 
@@ -299,9 +298,7 @@ def test_a_step_is_made_to_fit(p: float, w: float, v: float, exponent: float, to
     E = max(1.0, 1.125 * error(c, h, rtol))  # the kernel takes an error up to an eighth too large
     assert taken >= h * E ** (-1 / 8 - 1 / 64) / HIGH * (1 - 1e-9) or taken == h  # 1e-9: coefficients in floating point
     assert taken < following <= 10 * taken
-    assert (
-        np.abs(z - c @ taken ** np.arange(DEGREE + 1)).max() < 1e-13
-    )  # some tens of roundings of numbers of order one
+    assert np.abs(z - c @ taken ** np.arange(DEGREE + 1)).max() < 1e-13  # tens of roundings of order one
 
 
 def test_a_step_too_long_is_shortened() -> None:
@@ -320,12 +317,9 @@ def test_both_explicit_methods_agree() -> None:
         integrate_many(f, y, Q, times=times, events=marks, stop=(False,), rtol=rtol, method="explicit")
         for f in (modes.field, sized)
     )
-    assert (
-        one.ok.all() and np.abs(one.at - other.at).max() < 1e3 * rtol
-    )  # 10³ rtol: a local error amplified by the flow
-    assert np.allclose(
-        one.event_times, other.event_times, rtol=0, atol=1e4 * rtol, equal_nan=True
-    )  # over p's speed, above 0.1
+    assert one.ok.all() and np.abs(one.at - other.at).max() < 1e3 * rtol  # a local error amplified by the flow
+    late = np.nan_to_num(one.event_times, nan=-1.0) - np.nan_to_num(other.event_times, nan=-1.0)
+    assert np.abs(late).max() < 1e4 * rtol  # that error over p's speed, above 0.1
 
 
 def test_starts_from_zero_and_poles() -> None:
