@@ -77,7 +77,14 @@ def against_size(name: str, rows: Sequence[Mapping[str, Any]], N: int, d: int) -
 
 
 def lines(
-    name: str, rows: Sequence[Mapping[str, Any]], x: str, y: str, labels: tuple[str, str], bound: str, columns: int = 2
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    x: str,
+    y: str,
+    labels: tuple[str, str],
+    bound: str,
+    columns: int = 2,
+    on: str = "one core",
 ) -> Path:
     """benchmarks/results/<name>.png and .svg: rows[y] against rows[x], a line a method, a panel for each rows["panel"].
 
@@ -115,4 +122,4 @@ def lines(
             ax.set_ylabel(labels[1])
         handles = {label: h for ax in axes.flat for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
-        return style.finish(figure, RESULTS / name, f"{name} · one core")
+        return style.finish(figure, RESULTS / name, f"{name} · {on}")

@@ -68,11 +68,15 @@ def setting(d: int, batch: int, angle: float = 0.0) -> Setting:
     return Setting(views=views, network=Network(k=d), training=Training(points=2, batch=batch))
 
 
-def autograd_loop(d: int, batch: int, dtype: str, steps: int) -> None:
+def normals(dtype: str, device: str) -> Callable[..., torch.Tensor]:
+    """torch.randn of its own generator."""
+    rng = torch.Generator(device).manual_seed(0)
+    return partial(torch.randn, generator=rng, dtype=getattr(torch, dtype), device=device)
+
+
+def autograd_loop(d: int, batch: int, dtype: str, steps: int, device: str = "cpu") -> None:
     """What one writes first: one run in plain torch."""
-    kind = getattr(torch, dtype)
-    rng = torch.Generator().manual_seed(0)
-    normal = partial(torch.randn, generator=rng, dtype=kind)
+    normal = normals(dtype, device)
     W, P = ((normal(d, d) / d**0.5).requires_grad_() for _ in range(2))
     optimiser = torch.optim.SGD([W, P], lr=0.01)
     for _ in range(steps):
@@ -84,11 +88,9 @@ def autograd_loop(d: int, batch: int, dtype: str, steps: int) -> None:
         optimiser.step()
 
 
-def vmapped(d: int, batch: int, dtype: str, runs: int, steps: int) -> None:
+def vmapped(d: int, batch: int, dtype: str, runs: int, steps: int, device: str = "cpu") -> None:
     """All runs under one vmap of torch.func.grad, each with its own batch."""
-    kind = getattr(torch, dtype)
-    rng = torch.Generator().manual_seed(0)
-    normal = partial(torch.randn, generator=rng, dtype=kind)
+    normal = normals(dtype, device)
     W, P = (normal(runs, d, d) / d**0.5 for _ in range(2))
 
     def J(W: torch.Tensor, P: torch.Tensor, x: torch.Tensor, x_plus: torch.Tensor) -> torch.Tensor:
@@ -152,12 +154,18 @@ def machine(dtype: str, repeats: int) -> dict[str, float]:
 
 def bounds(d: int, batch: int, dtype: str, rates: int, of: Mapping[str, float]) -> tuple[float, float]:
     """(bound_us, blas_us) a run and step on a `machine`: see the head of this file."""
-    shared = 2 * 2 * d**3 / rates if by_moments(d, batch) else 0  # A and C, once a batch
-    numbers = d * (3 * d + 1) / 2 if by_moments(d, batch) else 2 * d * batch
-    flops = [(count * 2 * m * k * n, (m, k, n)) for count, (m, k, n) in products(d, batch)]
+    flops, shared, numbers = work(d, batch)
     at_shape = sum(flop / blas_gflops(*shape, dtype) for flop, shape in flops)
-    micro = lambda time: (time + shared / of["gflops"]) / 1e3 + numbers / rates / of["own_normals_m_per_s"]  # noqa: E731
-    return micro(sum(flop for flop, _ in flops) / of["gflops"]), micro(at_shape)
+    drawn = shared / rates / of["gflops"] / 1e3 + numbers / rates / of["own_normals_m_per_s"]
+    return sum(flop for flop, _ in flops) / of["gflops"] / 1e3 + drawn, at_shape / 1e3 + drawn
+
+
+def work(d: int, batch: int) -> tuple[list[tuple[int, tuple[int, int, int]]], int, float]:
+    """Of a step: (operations, shape) of each kind of product, operations of the batch's moments, and its random numbers."""
+    flops = [(count * 2 * m * k * n, (m, k, n)) for count, (m, k, n) in products(d, batch)]
+    if by_moments(d, batch):
+        return flops, 2 * 2 * d**3, d * (3 * d + 1) / 2
+    return flops, 0, 2 * d * batch
 
 
 def by_moments(d: int, batch: int) -> bool:
@@ -262,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows += rows_of(*case, quick)
     limits = harness.limits() | {"own_normals_m_per_s": machine("float64", 5)["own_normals_m_per_s"]}
     notes = {"goals (autograd loop over project)": goals(rows), "limits of this machine": limits,
-             "on a GPU": "not run: none at hand; the batched engine takes device = 'cuda'"}  # fmt: skip
+             "on a GPU": "benchmarks/sgd_gpu.py"}  # fmt: skip
     name = "sgd-quick" if quick else "sgd"
     draw(name, rows)
     path = harness.write(name, rows, notes)

@@ -20,6 +20,7 @@ WORKLOADS = {  # results file -> its name in the table
     "matrix": "matrix flows",
     "sgd": "SGD ensembles",
     "infonce": "InfoNCE with many samples",
+    "sgd_gpu": "SGD ensembles on a GPU",
 }
 
 
@@ -34,7 +35,11 @@ def block(results: Path = RESULTS) -> str:
         (goals,) = (note for key, note in run["notes"].items() if key.startswith("goals"))
         rows += [{"workload": title, "aim": aim, "reached": reached} for aim, reached in goals.items()]
         about = run["provenance"]
-        sources.append(f"[{title}](benchmarks/results/{name}.md): commit {about['commit']}, {about['date'][:10]}")
+        made = f"[{title}](benchmarks/results/{name}.md): commit {about['commit']}, {about['date'][:10]}"
+        if card := run["notes"].get("GPU"):
+            sources.append(f"{made}, on one {card} with torch {about['versions']['torch']}")
+            continue
+        sources.append(made)
         machine = f"{about['machine']['processor']}, one thread"
         versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items())
     if not rows:

@@ -108,6 +108,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="four methods, two sizes, three repeats; nothing written")
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), metavar="NAME")
+    parser.add_argument("--replicas", nargs="*", type=int, metavar="R", help="numbers of replicas (default 1 8 32 128)")
     parser.add_argument("--data", default="digits")
     parser.add_argument("--path")
     parser.add_argument("--net", default="mlp")
@@ -127,7 +128,7 @@ def main(words: Sequence[str] | None = None) -> None:
         recipe = dataclasses.replace(base, method=method, encoder=net)
         rows.append(of_method(recipe, 2 if method in MASKED else steps, repeats))
         print(rows[-1], flush=True)
-    for R in REPLICAS[:2] if args.quick else REPLICAS:
+    for R in args.replicas if args.replicas is not None else REPLICAS[:2] if args.quick else REPLICAS:
         rows.append(of_replicas(R, steps, repeats, args.device))
         print(rows[-1], flush=True)
     if not args.quick:

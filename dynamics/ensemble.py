@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics import lanes
+from dynamics.columns import Columns, Shape, columns, members
 from dynamics.compiled import FieldError, Function, addresses, driver, explicit
 from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, jacobian_kind, shape_of
 from dynamics.run import Array
@@ -104,40 +105,53 @@ def integrate_many(
     for |y_new|), root mean square over its n states. Failures are said member by member in `status`, never raised. Raises
     FieldError, a ValueError, for bad input.
     """
-    columns, n = [*y0], len(y0)
-    values = [np.asarray(c, dtype=float) for c in (*columns, *parameters)]
+    states, q = columns(y0), columns(parameters)
+    n, m = len(states), len(q)
     grid = np.empty(0) if times is None else np.ascontiguousarray(times, dtype=float)
     ends = ends_of(t_end, times, grid)
-    shape = shape_of([*values, ends])
+    shape = shape_of(states, q, ends)
     check_numbers(rtol, atol, method, threads, max_tries)
-    first = [_first(v) for v in values]
-    count_answers(field, first, n, "field", f"{n} states and {len(values) - n} parameters")
+    first = states.first() + q.first()
+    count_answers(field, first, n, "field", f"{n} states and {m} parameters")
     e = 0 if events is None else count_answers(events, first, None, "events", "the states and parameters of the field")
     halt = np.zeros(e, bool) if stop is None else np.array(stop, dtype=bool)
     if len(halt) != e:
         raise FieldError(f"stop names {len(halt)} events, but there are {e}: give one truth value an event")
     if jacobian is not None:
         check_jacobian(field, jacobian, first, n)
-    work = _Work(field, n, len(values) - n, events, e, jacobian, first, method,
-                 np.array([[atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT],
-                           lanes.ACCEPT]), grid, halt)  # fmt: skip
-    size = int(np.prod(shape))
-    out = Ensemble(
-        np.empty((size, n)), np.zeros(size), np.full((len(grid), size, n), np.nan), np.full((size, e), np.nan),
-        np.zeros(size, np.int8), np.zeros(size, bool), np.zeros(size, np.int32), np.zeros(size, np.int32),
-    )  # fmt: skip
+    limits = (atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT), lanes.ACCEPT
+    work = _Work(field, states, q, ends, shape, events, e, jacobian, first, method, np.array(limits), grid, halt)
+    size = math.prod(shape)
+    out = _unsolved(size, len(grid), n, e)
     spans = [(low, min(low + BLOCK, size)) for low in range(0, size, BLOCK)]
-    if size:
-        work.prepare()
-    solve = lambda span: work.block(out, values, ends, shape, *span)  # noqa: E731
+    solve = lambda span: work.block(out, *span)  # noqa: E731
     alone = threads == 1 or len(spans) <= 1  # starting threads takes longer than some hundred members
+    if not alone:
+        work.prepare()
     with nullcontext() if alone else ThreadPoolExecutor(threads) as pool:
         for low, high in pool.map(solve, spans) if pool else map(solve, spans):
             if progress:
                 progress(high - low)
+    return out if shape == (size,) else _shaped(out, shape)
+
+
+def _unsolved(size: int, times: int, n: int, e: int) -> Ensemble:
+    """Members in a row, none of them begun."""
+    at, when = np.empty((times, size, n)), np.empty((size, e))
+    at.fill(np.nan)
+    when.fill(np.nan)
+    counts = np.zeros(size, np.int32), np.zeros(size, np.int32)
     return Ensemble(
-        out.y.reshape(*shape, n), out.t.reshape(shape), out.at.reshape(len(grid), *shape, n),
-        out.event_times.reshape(*shape, e), *(x.reshape(shape) for x in (out.status, out.stiff, out.steps, out.tries)),
+        np.empty((size, n)), np.zeros(size), at, when, np.zeros(size, np.int8), np.zeros(size, bool), *counts
+    )
+
+
+def _shaped(row: Ensemble, shape: Shape) -> Ensemble:
+    """The same members in this shape."""
+    n, e = row.y.shape[-1], row.event_times.shape[-1]
+    return Ensemble(
+        row.y.reshape(*shape, n), row.t.reshape(shape), row.at.reshape(len(row.at), *shape, n),
+        row.event_times.reshape(*shape, e), *(x.reshape(shape) for x in (row.status, row.stiff, row.steps, row.tries)),
     )  # fmt: skip
 
 
@@ -146,8 +160,10 @@ class _Work:
     """What all blocks of members share."""
 
     field: Function
-    n: int
-    m: int
+    states: Columns
+    parameters: Columns
+    ends: Array
+    shape: Shape
     events: Function | None
     e: int
     jacobian: Function | None
@@ -159,63 +175,42 @@ class _Work:
 
     def kernels(self, method: str) -> tuple[tuple[int, int, int], int]:
         """`addresses` of "explicit" or "stiff"."""
-        both = self.events, self.e
+        n, m, both = len(self.states), len(self.parameters), (self.events, self.e)
         if method == "explicit":
-            kind, how = explicit(self.field, self.n, self.m, self.e + len(self.grid) > 0)
-            return addresses(kind, self.field, self.n, self.m, *both, how)
-        jacobian = self.jacobian or jacobian_kind(self.field, self.first, self.n)
+            kind, how = explicit(self.field, n, m, self.e + len(self.grid) > 0)
+            return addresses(kind, self.field, n, m, *both, how)
+        jacobian = self.jacobian or jacobian_kind(self.field, self.first, n)
         try:
-            return addresses("stiff", self.field, self.n, self.m, *both, jacobian)
+            return addresses("stiff", self.field, n, m, *both, jacobian)
         except FieldError:
             if jacobian != "complex":
                 raise
-            return addresses("stiff", self.field, self.n, self.m, *both, "differences")
+            return addresses("stiff", self.field, n, m, *both, "differences")
 
     def prepare(self) -> None:
         """Compile before the threads start, so that they do not compile the same thing twice."""
         driver()
         self.kernels("stiff" if self.method == "stiff" else "explicit")
 
-    def block(
-        self, out: Ensemble, values: list[Array], ends: Array, shape: tuple[int, ...], low: int, high: int
-    ) -> tuple[int, int]:
+    def block(self, out: Ensemble, low: int, high: int) -> tuple[int, int]:
         """Integrate members low to high into out; returns the two."""
         part = slice(low, high)
-        for j in range(self.n):
-            out.y[part, j] = _part(values[j], shape, part)
-        q = np.empty((high - low, self.m))
-        for j in range(self.m):
-            q[:, j] = _part(values[self.n + j], shape, part)
-        end = np.empty(high - low)
-        end[:] = _part(ends, shape, part)
-        at = np.full((len(self.grid), high - low, self.n), np.nan)
-        at[self.grid == 0.0] = out.y[part]
-        todo = np.arange(high - low)
+        y, at, status, todo = out.y[part], out.at[:, part], out.status[part], np.arange(high - low)
+        y[:] = self.states.block(self.shape, part)
+        q, end = self.parameters.block(self.shape, part), np.empty(high - low)
+        end[:] = members(self.ends, self.shape, part)
+        if len(self.grid) and self.grid[0] == 0.0:
+            at[0] = y
         for method in ("stiff",) if self.method == "stiff" else ("explicit", "stiff"):
             kernels, rows = self.kernels(method)
-            driver()(
-                *kernels, *lanes.workspace(rows),
-                todo, out.y[part], out.t[part], q, end, self.grid, at, self.stop,
-                out.event_times[part], out.status[part], out.steps[part], out.tries[part], self.limits,
+            stiff = driver()(
+                *kernels, *lanes.workspace(rows), todo, y, out.t[part], q, end, self.grid, at, self.stop,
+                out.event_times[part], status, out.steps[part], out.tries[part], self.limits,
             )  # fmt: skip
-            todo = np.flatnonzero(out.status[part] == lanes.STIFFENED)
-            if not len(todo):
+            if not stiff:
                 break
+            todo = np.flatnonzero(status == lanes.STIFFENED)
             out.stiff[low + todo] = True
         if self.method == "stiff":
             out.stiff[part] = True
-        out.at[:, part] = at
         return low, high
-
-
-def _first(column: Array) -> float:
-    """The first member's value, or a number to try a function with where there is none."""
-    value = float(column.flat[0]) if column.size else math.nan
-    return value if math.isfinite(value) else 0.5
-
-
-def _part(column: Array, shape: tuple[int, ...], part: slice) -> Any:
-    """Members `part` of a column, of all members in order; a scalar stays one, and no column is copied whole."""
-    if column.ndim == 0:
-        return float(column)
-    return column.reshape(-1)[part] if column.shape == shape else np.broadcast_to(column, shape).flat[part]

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dynamics.columns import Columns, Shape
 from dynamics.compiled import FieldError, Function
 from dynamics.run import Array
 
@@ -28,12 +29,14 @@ def ends_of(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Ar
     return grid[-1]
 
 
-def shape_of(values: Sequence[Array]) -> tuple[int, ...]:
+def shape_of(states: Columns, parameters: Columns, ends: Array) -> Shape:
+    """The members': of all columns broadcast together, and with their ends."""
+    shapes = states.shapes() | parameters.shapes() | {ends.shape}
+    shapes.discard(())
     try:
-        shapes = {v.shape for v in values if v.ndim}
         return np.broadcast_shapes(*shapes) if len(shapes) > 1 else next(iter(shapes), ())
     except ValueError:
-        given = ", ".join(str(v.shape) for v in values)
+        given = ", ".join(str(v.shape) for v in (*states.values, *parameters.values, ends))
         raise FieldError(f"columns of shapes {given} do not broadcast together: give scalars or equal shapes") from None
 
 

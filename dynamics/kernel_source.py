@@ -77,8 +77,8 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
     body += ["call &= active", *store(row["g_old"], g), *store(row["g"], v)]
     stores = {lanes.T: "new", lanes.H: "longer", lanes.TRIES: "tries",
               lanes.STEPS: f"{at(lanes.STEPS)} + (1.0 if good else 0.0)", lanes.STIFF: "count", lanes.T_OLD: "t",
-              lanes.ACCEPTED: "1.0 if good else 0.0", lanes.CALL: "1.0 if call else 0.0"}  # fmt: skip
-    body += [*(f"{at(r)} = {value}" for r, value in stores.items()), "calls += 1 if call else 0"]
+              lanes.ACCEPTED: "1.0 if good else 0.0"}  # fmt: skip
+    body += [*(f"{at(r)} = {value}" for r, value in stores.items()), "calls |= (1 if call else 0) << l"]
     taken = (("y", "z"), ("k", "fz")) if method.judged else (("y", "z"),)
     for old, new in taken:  # last: loaded earlier, they would crowd out what the lines above use
         before, after = names(old, n), names(new, n)
@@ -88,7 +88,7 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
 
 
 def advance(kind: str, n: int, m: int, e: int, loops: list[str]) -> list[str]:
-    """advance(S, used, limits): one try in each of the first `used` lanes; how many of them call."""
+    """advance(S, used, limits): one try in each of the first `used` lanes; bit l of the answer: lane l calls."""
     row = rows(n, m, e)
     lines = ["def advance(S, used, limits):", "    s, calls = memory(S), 0",
              "    atol, rtol, most, edges = limits[0], limits[1], limits[2], limits[3]", *loops]  # fmt: skip

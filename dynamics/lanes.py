@@ -3,8 +3,8 @@
 All lanes step together, one vector instruction for several; a lane whose member has ended takes the next member at
 once, so nobody waits for anybody. Only a lane that calls (an end, an output time, an event, a failure) is looked at
 alone. One compiled driver serves every field; a field brings its kernels (`dynamics.kernel_source`), called through
-their addresses: advance(S, used, limits) tries one step in the first `used` lanes and returns how many of
-them call; begin(S, l) fills in what follows from the state of lane l (velocity, event values, first step); between(S, alone,
+their addresses: advance(S, used, limits) tries one step in the first `used` lanes and returns which of them
+call, a bit each; begin(S, l) fills in what follows from the state of lane l (velocity, event values, first step); between(S, alone,
 l, h), which not every method has, puts the state and the event values at h within lane l's last step into lane 0 of `alone`.
 Integrated.
 
@@ -18,18 +18,21 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
+from numba.cpython.unsafe.numbers import trailing_zeros
 from numpy.typing import NDArray
 
 from dynamics.address import at_address
 from dynamics.regula_falsi import narrowed, proposed
 from dynamics.run import Array
 
-LANES = 16  # four AVX2 vectors; measured: with 8 a try takes a fifth longer, with 24 to 40 a twentieth less
+LANES = 32  # eight AVX2 vectors; measured: with 16 a member takes a twentieth longer, with 8 a third; at most 63, bits of an int64
+FEW = 200  # up to so many members half of the lanes are used: the last members to end leave the others idle
+LINE = 8  # numbers in a line of the cache; rows of lanes are whole lines
 
 T, H, T_END, T_NEXT = 0, 1, 2, 3  # time, proposed step, end, next output time
 TRIES, STEPS, STIFF, ACTIVE = 4, 5, 6, 7  # counts; stiffness; is the lane used
-T_OLD, H_OLD, ACCEPTED, CALL = 8, 9, 10, 11  # of the step just tried; CALL: the driver must look at this lane
-EVENTS = 12  # then per event: still sought?, its value before the step, and after; then y, k = f(y), both before; q; a kernel's own
+T_OLD, H_OLD, ACCEPTED = 8, 9, 10  # of the step just tried
+EVENTS = 11  # then per event: still sought?, its value before the step, and after; then y, k = f(y), both before; q; a kernel's own
 
 DONE, STOPPED, NOT_FINITE, TOO_SMALL, TOO_MANY, STIFFENED, WAITING = 0, 1, 2, 3, 4, 5, 6  # status of a member
 
@@ -40,12 +43,15 @@ ROOT_TRIES = 60
 ACCEPT = (1.0, 1e200, np.inf, np.inf)  # limits under which `advance` accepts whatever step comes
 
 _reals, _table = types.float64[::1], types.float64[:, ::1]
+# a user's numbers, however they lie in memory
+_parameters = types.Array(types.float64, 2, "A", readonly=True, aligned=False)
+_times = types.Array(types.float64, 1, "C", readonly=True)
 ADVANCE = types.int64(_reals, types.int64, _reals)
 BEGIN = types.int64(_reals, types.int64)
 BETWEEN = types.int64(_reals, _reals, types.int64, types.float64)
-DRIVE = types.void(
-    types.int64, types.int64, types.int64, _reals, _reals, types.int64[:, ::1], types.int64[::1], _table, _reals, _table, _reals, _reals,
-    types.float64[:, :, ::1], types.boolean[::1], _table, types.int8[::1], types.int32[::1], types.int32[::1], _table,
+DRIVE = types.int64(
+    types.int64, types.int64, types.int64, _reals, _reals, types.int64[:, ::1], types.int64[::1], _table, _reals, _parameters, _reals,
+    _times, types.float64[:, :, :], types.boolean[::1], _table, types.int8[::1], types.int32[::1], types.int32[::1], _table,
 )  # fmt: skip
 
 # Without numba's counting of references to arrays (nothing is allocated here), and called functions inline: a member that
@@ -57,15 +63,22 @@ advance_at, begin_at, between_at = at_address(ADVANCE), at_address(BEGIN), at_ad
 
 def workspace(rows: int) -> tuple[Array, Array, NDArray[np.int64]]:
     """(S, alone, here) of a drive with so many rows: lanes, lanes of which only the first is used, and the member of each lane
-    with its next output time."""
-    return np.zeros(rows * LANES), np.zeros(rows * LANES), np.zeros((2, LANES), np.int64)
+    with its next output time.
+
+    The lanes begin at a line of the cache: with every second vector across two of them a try takes a fifth longer.
+    """
+    size = rows * LANES
+    both = np.zeros(2 * size + LINE)
+    first = -both.ctypes.data // both.itemsize % LINE
+    return both[first : first + size], both[first + size : first + 2 * size], np.zeros((2, LANES), np.int64)
 
 
 def drive(
     advance_address, begin_address, between_address, S, alone, here, todo, y, t, q, t_end, times, at, stop, when, status, steps,
     tries, limits,
 ):  # fmt: skip
-    """Integrate the members listed in todo, in place: y (M, n), t (M,), and the outputs named after what they hold.
+    """Integrate the members listed in todo, in place: y (M, n), t (M,), and the outputs named after what they hold. Returns how
+    many of them are left to a stiff method.
 
     limits (2, 4): atol, rtol, the most tries of a member, and the count at which a member is stiff; and ACCEPT. S, alone,
     here: `workspace`. between_address: 0 where there is no such kernel.
@@ -74,16 +87,16 @@ def drive(
     dense = between_address != 0
     n, events = y.shape[1], len(stop)
     limits, accept = limits[0], limits[1]
-    position, busy = 0, 0
-    for l in range(LANES):
+    position, busy, stiff = 0, 0, 0
+    used = LANES if len(todo) > FEW else LANES // 2
+    for l in range(used):
         position = refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, status)
         busy += S[ACTIVE * LANES + l] != 0.0
     while busy > 0:
-        if advance(S, LANES, limits) == 0:
-            continue
-        for l in range(LANES):
-            if S[CALL * LANES + l] == 0.0:
-                continue
+        calls = advance(S, used, limits)
+        while calls != 0:
+            l = trailing_zeros(calls)  # pyright: ignore[reportCallIssue]  compiled code takes one argument
+            calls &= calls - 1  # without its lowest bit, l
             i = here[0, l]
             code = look(advance, between, dense, S, alone, accept, l, here, n, q.shape[1], times, at, stop, when)
             if code == WAITING:
@@ -97,10 +110,12 @@ def drive(
                     code = NOT_FINITE
             t[i] = source[T * LANES + column]
             status[i] = code
+            stiff += code == STIFFENED
             steps[i] += int(S[STEPS * LANES + l])
             tries[i] += int(S[TRIES * LANES + l])
             position = refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, status)
             busy -= S[ACTIVE * LANES + l] == 0.0
+    return stiff
 
 
 @compiled

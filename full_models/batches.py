@@ -14,13 +14,12 @@ columns of L Rᵀ have exactly the moments of the n pairs. Sampled; the law is e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dynamics.images import image_pool
 from dynamics.setting import ImageViews, Setting, SettingError
@@ -28,9 +27,6 @@ from dynamics.views import moments
 from full_models.bartlett import degrees, scaled_triangles, triangles
 from full_models.law import Law
 from full_models.normals import Normals
-
-TEAM = 64  # replicas that share one generator on a device: a launch for 64 costs what one for 1 does
-DEVICE_STEPS = 16  # steps drawn at a time on a device; part of the stream, so it does not follow the memory at hand
 
 
 class Pairs(NamedTuple):
@@ -113,7 +109,8 @@ def batch_of(shape: Shape, X: Any, Y: Any, n: int | None = None) -> Batch:
 def _mean(X: Any, Y: Any, n: int) -> Any:
     """X Yᵀ/n, divided in place."""
     product = X @ Y.mT
-    product /= n
+    if n != 1:
+        product /= n
     return product
 
 
@@ -169,46 +166,6 @@ class ImageStream:
             first, second = np.zeros_like(i), np.ones_like(i)
         X, Y = (np.ascontiguousarray(self.x[i.T, v.T].mT) for v in (first, second))
         return batch_of(self.shape, X, Y)
-
-
-class DeviceStream:
-    """Gaussian pairs or moments of replicas r (R,) at once as tensors on a device: (steps, R, …). Sampled.
-
-    Generators are shared by teams of 64 (replica r is member r mod 64 of team r // 64) and always draw for a whole team
-    and for DEVICE_STEPS steps, so that a replica's noise depends on its number, device kind and type, and on nothing else.
-    """
-
-    def __init__(self, setting: Setting, replicas: Sequence[int], dtype: torch.dtype, device: str) -> None:
-        self.shape, self.dtype, self.device = Shape.of(setting), dtype, device
-        self.law = Law.of(setting).map(lambda M: torch.as_tensor(M.copy(), dtype=dtype, device=device))
-        teams = sorted({r // TEAM for r in replicas})
-        self.rows = torch.tensor([teams.index(r // TEAM) * TEAM + r % TEAM for r in replicas], device=device)
-        self.generators = [torch.Generator(device).manual_seed(_seed(setting.seed, t)) for t in teams]
-
-    def take(self, steps: int) -> Batch:
-        if steps != DEVICE_STEPS:
-            raise ValueError(f"a device stream is cut into {DEVICE_STEPS} steps, not {steps}")
-        d, n, m = self.shape.d, self.shape.n, self.shape.rows
-        if not self.shape.by_moments:
-            return batch_of(self.shape, *self.law.columns(self._draw(torch.randn, 2 * d, n)))
-        half = torch.as_tensor(degrees(n, m) / 2, dtype=self.dtype, device=self.device)
-        columns = self._draw(torch.randn, 2 * d, m).tril_(-1)  # Rᵀ
-        chi2 = 2 * self._draw(
-            lambda *size, generator, **_: torch._standard_gamma(half.expand(size), generator),  # pyright: ignore[reportPrivateImportUsage]
-            m,
-        )
-        columns.diagonal(dim1=-2, dim2=-1).copy_(chi2.sqrt_())
-        return batch_of(self.shape, *self.law.columns(columns), n=n)
-
-    def _draw(self, law: Callable[..., Tensor], *shape: int) -> Tensor:
-        """(steps, R, *shape)."""
-        size = (DEVICE_STEPS, TEAM, *shape)
-        teams = [law(*size, generator=g, dtype=self.dtype, device=self.device) for g in self.generators]
-        return torch.cat(teams, 1)[:, self.rows]
-
-
-def _seed(seed: int, team: int) -> int:
-    return int(np.random.SeedSequence([seed, 6, team]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def stream(setting: Setting, replica: int, dtype: Any = np.float64) -> Stream:

@@ -3,14 +3,13 @@
 The same steps as `full_models.linear.sgd`, whose gradient is autograd's; here it is written by hand (`sgd_steps`), the
 batches are shared by all that can share them (`batches`), and nothing is recorded but the state at the wanted times. The
 ladder's sgd rung stays with autograd: this is for exploring what the ladder has checked.
-
-The tensor engine is the one for a GPU; the tests run it on the CPU only.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,9 @@ from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Setting, SettingError
 from dynamics.start import start
 from dynamics.views import moments
-from full_models.batches import DEVICE_STEPS, Batch, DeviceStream, Shape, Stream, stream
+from full_models.batches import Shape, Stream, stream
+from full_models.device_march import DeviceMarch
+from full_models.device_stream import DeviceStream
 from full_models.linear import NORM_LIMIT, population_loss, schedule
 from full_models.sgd_steps import Batched, Parts, Rates, Weights, aligned, compiled
 
@@ -65,9 +66,10 @@ def sgd_ensemble(
         if engine == "compiled":
             states = _compiled_group(lanes, numbers, np.dtype(dtype), streams)
         else:
-            states = _batched_group(lanes, numbers, np.dtype(dtype), streams, device)
+            with _fits(device):
+                states = _batched_group(lanes, numbers, np.dtype(dtype), streams, device)
         facts = {"seconds": time.perf_counter() - begin, "engine": engine, "dtype": dtype}
-        runs.update(zip(indices, (_run(s, l, states, facts) for l, s in enumerate(lanes)), strict=True))
+        runs.update(zip(indices, (_run(s, l, states, facts, device) for l, s in enumerate(lanes)), strict=True))
     bad = [i for i, run in runs.items() if not _bounded(run)]
     if bad and diverged == "raise":
         raise SettingError(
@@ -112,7 +114,7 @@ def _check(settings: Sequence[Setting], replicas: int, dtype: str, device: str, 
             )
 
 
-def _lanes(settings: Sequence[Setting], dtype: Any) -> tuple[Parts, Rates, Weights]:
+def first_lanes(settings: Sequence[Setting], dtype: Any) -> tuple[Parts, Rates, Weights]:
     """(parts, rates (L,), weights (L, …)) as the engines take them: P = I where it is no parameter of the loss."""
     parts = Parts.of(settings[0])
     rows = []
@@ -128,7 +130,7 @@ def _lanes(settings: Sequence[Setting], dtype: Any) -> tuple[Parts, Rates, Weigh
 def _compiled_group(settings: Sequence[Setting], numbers: Sequence[int], dtype: Any, streams: Streams) -> list[Array]:
     """[W, P, V] (R, T, L, …): replica by replica, all steps, so that a block of its batches stays in the caches."""
     times, steps, _ = schedule(settings[0], None)
-    parts, rates, first = _lanes(settings, dtype)
+    parts, rates, first = first_lanes(settings, dtype)
     states = [np.empty((len(numbers), len(times), *M.shape), dtype) for M in first]
     for i, r in enumerate(numbers):
         source, state = streams(settings[0], r, dtype), Weights(*map(aligned, first))
@@ -148,40 +150,49 @@ def _blocks(steps: int, setting: Setting) -> Iterator[int]:
 
 
 def _batched_group(
-    settings: Sequence[Setting], numbers: Sequence[int], dtype: Any, streams: Streams, device: str
+    settings: Sequence[Setting], numbers: range, dtype: Any, streams: Streams, device: str
 ) -> list[Array]:
     """[W, P, V] (R, T, L, …): all replicas and lanes by one step at a time."""
     times, steps, _ = schedule(settings[0], None)
-    parts, rates, first = _lanes(settings, dtype)
+    parts, rates, first = first_lanes(settings, dtype)
     W, P, V = (torch.from_numpy(M).to(device).expand(len(numbers), *M.shape).clone() for M in first)
     lanes = Batched(parts, rates, Weights(W, P, V))
-    batches = _step_by_step(settings[0], numbers, dtype, streams, device)
+    march = _march(lanes, settings[0], numbers, dtype, streams, device)
     rows = [[M.cpu().numpy().copy() for M in (W, P, V)]]
     for _ in times[1:]:
-        for _ in range(steps):
-            lanes.step(next(batches))
+        march(steps)
         rows.append([M.cpu().numpy().copy() for M in (W, P, V)])
     return [np.stack(M, axis=1) for M in zip(*rows, strict=True)]
 
 
-def _step_by_step(
-    setting: Setting, numbers: Sequence[int], dtype: Any, streams: Streams, device: str
-) -> Iterator[Batch]:
-    """Endless minibatches with arrays (R, d, ·) on the device."""
+@contextmanager
+def _fits(device: str) -> Iterator[None]:
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise SettingError(
+            f"the memory of {device} is full: give fewer replicas a call (seed0 numbers the next ones) or dtype float32"
+        ) from error
+
+
+def _march(
+    lanes: Batched, setting: Setting, numbers: range, dtype: Any, streams: Streams, device: str
+) -> Callable[[int], None]:
+    """A function that takes so many steps, on the device's own stream or on batches that `streams` draw."""
     if streams is stream and isinstance(setting.views, GaussianViews):
-        source = DeviceStream(setting, numbers, getattr(torch, str(dtype)), device)
-        while True:
-            block = source.take(DEVICE_STEPS)
-            for s in range(DEVICE_STEPS):
-                yield type(block)(*(None if M is None else M[s] for M in block))
+        return DeviceMarch(lanes, DeviceStream(setting, numbers, getattr(torch, str(dtype)), device)).march
     sources = [streams(setting, r, dtype) for r in numbers]
-    while True:
-        drawn = [source.take(1) for source in sources]
-        joined = (None if M[0] is None else np.concatenate(M) for M in zip(*drawn, strict=True))
-        yield type(drawn[0])(*(None if M is None else torch.from_numpy(M).to(device) for M in joined))
+
+    def march(steps: int) -> None:
+        for _ in range(steps):
+            drawn = [source.take(1) for source in sources]
+            joined = (None if M[0] is None else np.concatenate(M) for M in zip(*drawn, strict=True))
+            lanes.step(type(drawn[0])(*(None if M is None else torch.from_numpy(M).to(device) for M in joined)))
+
+    return march
 
 
-def _run(setting: Setting, lane: int, states: list[Array], facts: dict[str, Any]) -> Run:
+def _run(setting: Setting, lane: int, states: list[Array], facts: dict[str, Any], device: str) -> Run:
     times, steps, h = schedule(setting, None)
     W, P, V = (M[:, :, lane].astype(np.float64) for M in states)
     if setting.objective.target == "online":
@@ -189,8 +200,8 @@ def _run(setting: Setting, lane: int, states: list[Array], facts: dict[str, Any]
     if setting.objective.loss == "invariance":
         P = np.broadcast_to(start(setting)[1], P.shape)
     m = moments(setting)
-    W_, P_, V_, A, B, C = (torch.from_numpy(np.array(M)) for M in (W, P, V, m.A, m.B, m.C))
-    loss = population_loss(W_, P_, V_, A, B, C, setting.objective.loss).numpy()
+    W_, P_, V_, A, B, C = (torch.from_numpy(np.array(M)).to(device) for M in (W, P, V, m.A, m.B, m.C))
+    loss = population_loss(W_, P_, V_, A, B, C, setting.objective.loss).cpu().numpy()
     own = {"lr": h, "steps": steps * (len(times) - 1)}
     return Run(setting, "sgd", times, {"W": W, "P": P, "V": V, "loss": loss}, own | facts)
 

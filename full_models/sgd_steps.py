@@ -28,7 +28,7 @@ from torch import Tensor
 from dynamics.machine_code import kept_jit
 from dynamics.run import Array
 from dynamics.setting import Setting
-from full_models.batches import Batch, Pairs
+from full_models.batches import Batch, Moments, Pairs
 from full_models.products import gemm
 from full_models.tile import VECTOR_BYTES
 
@@ -180,47 +180,64 @@ class Batched:
         W: Tensor = self.W
         self.rates = Rates(*(torch.as_tensor(r, dtype=W.dtype, device=W.device)[:, None, None] for r in rates))
         self.decays = bool((self.rates.eta != 0).any() or (self.rates.eta_p != 0).any())
+        self.scales_P = bool((self.rates.alpha_p != 1).any())
         self.buffers: dict[str, Tensor] = {}
 
     def step(self, batch: Batch) -> None:
         """One step; the batch's arrays are (R, d, ·) and shared by the L lanes of a replica."""
-        (R, L, k, d), parts = self.W.shape, self.parts
-        tall = (R, L * k, -1)  # the lanes' rows under one another: one wide product with what they share
-        P, target = self.P.view(R * L, k, k), (self.V if parts.ema else self.W).view(R, L * k, d)
+        R, L, k, d = self.W.shape
+        # the lanes' rows under one another: one wide product with what they share
+        W, target = (M.view(R, L * k, d) for M in (self.W, self.V if self.parts.ema else self.W))
         if isinstance(batch, Pairs):
-            X, Y, n = batch.X, batch.Y, batch.X.shape[-1]
-            H = torch.bmm(self.W.view(R, L * k, d), X, out=self._buffer("H", R, L * k, n)).view(R * L, k, n)
-            E = torch.bmm(target, Y, out=self._buffer("E", R, L * k, n)).view(R * L, k, n)
-            E.baddbmm_(P, H, beta=-1 / n, alpha=1 / n)
-            D = torch.bmm(P.mT, E, out=self._buffer("D", R * L, k, n))
-            gW = torch.bmm(D.view(tall), X.mT, out=self._buffer("gW", R, L * k, d))
-            if parts.through:
-                gW.baddbmm_(E.view(tall), Y.mT, alpha=-1)
-            gP = torch.bmm(E, H.mT, out=self._buffer("gP", R * L, k, k)) if parts.learned else None
+            self._on_pairs(batch, W, target, self.P.view(R * L, k, k))
         else:
-            W = self.W.view(R * L, k, d)
-            Q = torch.bmm(P, W, out=self._buffer("Q", R * L, k, d)).view(tall)
-            G = torch.bmm(Q, batch.A, out=self._buffer("G", R, L * k, d))
-            G.baddbmm_(target, batch.C.mT, alpha=-1)
-            gW = torch.bmm(P.mT, G.view(R * L, k, d), out=self._buffer("gW", R * L, k, d)).view(tall)
-            if parts.through:
-                gW.baddbmm_(Q, batch.C, alpha=-1).baddbmm_(target, batch.B)
-            gP = torch.bmm(G.view(R * L, k, d), W.mT, out=self._buffer("gP", R * L, k, k)) if parts.learned else None
-        self._update(gW.view_as(self.W), None if gP is None else gP.view_as(self.P))
+            self._on_moments(batch, W, target, self.P.view(R * L, k, k))
 
-    def _update(self, gW: Tensor, gP: Tensor | None) -> None:
-        h, eta, eta_p, alpha_p, beta = self.rates
+    def _on_pairs(self, batch: Pairs, W: Tensor, target: Tensor, P: Tensor) -> None:
+        """E has h/n in it, so that W and P take their gradients inside the products: less goes through memory."""
+        (X, Y), (R, L, k, _), n = batch, self.W.shape, batch.X.shape[-1]
+        wide, each = (R, L * k, n), (R * L, k, n)
+        H = torch.bmm(W, X, out=self._buffer("H", *wide)).view(each)
+        E = torch.bmm(target, Y, out=self._buffer("E", *wide)).view(each)
+        E.baddbmm_(P, H, beta=-1 / n, alpha=1 / n).view(R, L, k, n).mul_(self.rates.h)
+        D = torch.bmm(P.mT, E, out=self._buffer("D", *each))
+        self._average_and_decay()
+        W.baddbmm_(D.view(wide), X.mT, alpha=-1)
+        if self.parts.through:
+            W.baddbmm_(E.view(wide), Y.mT)
+        if self.parts.symmetric:
+            self._descend_P(torch.bmm(E, H.mT, out=self._buffer("gP", *P.shape)), 1)
+        elif self.parts.learned:
+            if self.scales_P:
+                E.view(R, L, k, n).mul_(self.rates.alpha_p)
+            P.baddbmm_(E, H.mT, alpha=-1)
+
+    def _on_moments(self, batch: Moments, W: Tensor, target: Tensor, P: Tensor) -> None:
+        A, C, B = batch
+        each = (len(P), *self.W.shape[-2:])
+        Q = torch.bmm(P, W.view(each), out=self._buffer("Q", *each)).view_as(W)
+        G = torch.bmm(Q, A, out=self._buffer("G", *W.shape)).baddbmm_(target, C.mT, alpha=-1).view(each)
+        gW = torch.bmm(P.mT, G, out=self._buffer("gW", *each)).view_as(W)
+        if self.parts.through:
+            gW.baddbmm_(Q, C, alpha=-1).baddbmm_(target, B)
+        gP = torch.bmm(G, W.view(each).mT, out=self._buffer("gP", *P.shape)) if self.parts.learned else None
+        self._average_and_decay()
+        self.W.addcmul_(gW.view_as(self.W), self.rates.h, value=-1)
+        if gP is not None:
+            self._descend_P(gP, self.rates.h)
+
+    def _average_and_decay(self) -> None:
+        h, eta, eta_p, _, beta = self.rates
         if self.parts.ema:
             self.V.lerp_(self.W, h * beta)
         if self.decays:
             self.W.mul_(1 - h * eta)
-        self.W.addcmul_(gW, h, value=-1)
-        if gP is not None:
-            if self.parts.symmetric:
-                gP = (gP + gP.mT) / 2
-            if self.decays:
+            if self.parts.learned:
                 self.P.mul_(1 - h * eta_p)
-            self.P.addcmul_(gP, h * alpha_p, value=-1)
+
+    def _descend_P(self, gP: Tensor, h: Tensor | float) -> None:
+        gP = (gP + gP.mT) / 2 if self.parts.symmetric else gP
+        self.P.addcmul_(gP.view_as(self.P), h * self.rates.alpha_p, value=-1)
 
     def _buffer(self, name: str, *shape: int) -> Tensor:
         if name not in self.buffers:

@@ -118,9 +118,11 @@ def _outcomes(plan: Sequence[Job], jobs: int) -> Iterator[tuple[Job, str | None]
     if jobs == 1:
         yield from ((job, perform(job)) for job in plan)
         return
-    # fork: workers inherit the loaded registry; torch is not loaded in this process, so no thread pool is copied
+    # fork: workers inherit the loaded registry; torch is not loaded in this process, so no thread pool is copied. With a GPU
+    # it is, to ask for one, and CUDA does not survive a fork.
+    method = "fork" if all(job.device == "cpu" for job in plan) else "spawn"
     try:
-        for i, outcome in outcomes(perform, [(job,) for job in plan], processes(jobs, "fork")):
+        for i, outcome in outcomes(perform, [(job,) for job in plan], processes(jobs, method)):
             failed = isinstance(outcome, Exception)  # an exception without words must not pass for "no error"
             yield plan[i], f"{plan[i].name}: {type(outcome).__name__}: {outcome}" if failed else outcome
     except SweepError as error:

@@ -2,79 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from sgd_cases import BASE, FORMS, ROUNDING, STEPS, VARIANTS, SamePairs, gap
+from sgd_law import FOUR_SE, LAWS, drawn, entries, least_p_value, standard_errors_off, worst
 
-import full_models.batches as batches
-from dynamics.run import Run
-from dynamics.setting import GaussianViews, ImageViews, Network, PointViews, Setting, SettingError, Training
+from dynamics.setting import GaussianViews, PointViews, SettingError
 from dynamics.views import moments
-from full_models.batches import DeviceStream, GaussianStream, Moments, Pairs, Shape, batch_of, stream
+from full_models import batches, device_stream
+from full_models.batches import GaussianStream, Moments, Pairs, Shape, stream
 from full_models.ensemble import sgd_ensemble
 from full_models.law import Law
-from full_models.linear import sample_pairs, sgd
+from full_models.linear import sgd
 from full_models.sgd_steps import aligned
 from full_models.tile import VECTOR_BYTES
 
 torch.set_num_threads(1)
 
-STEPS = 12
-BASE = Setting(
-    views=GaussianViews((1.0, 0.7, 0.4), (0.2, 0.3, 0.1), angle=0.4, twist=0.5),
-    network=Network(k=2),
-    training=Training(t_end=0.05 * STEPS, points=STEPS + 1, lr=0.05, batch=5),
-    seed=3,
-)
-VARIANTS = {
-    "predictor": BASE,
-    "wide": BASE.replace(network__k=5),
-    "alpha_p": BASE.replace(training__alpha_p=1.7),
-    "decay": BASE.replace(training__eta=0.3),
-    "two decays": BASE.replace(training__eta=0.3, training__eta_p=0.1, training__alpha_p=0.6),
-    "ema": BASE.replace(objective__target="ema", network__tau0=0.5, training__beta=0.7),
-    "symmetrised": BASE.replace(objective__symmetrised=True),
-    "symmetrised ema": BASE.replace(objective__symmetrised=True, objective__target="ema", training__beta=0.7),
-    "through the target": BASE.replace(objective__stop_gradient=False),
-    "through, symmetrised": BASE.replace(objective__stop_gradient=False, objective__symmetrised=True),
-    "symmetric P": BASE.replace(objective__predictor="symmetric"),
-    "no predictor": BASE.replace(objective__predictor="none"),
-    "invariance": BASE.replace(objective__loss="invariance", training__eta=0.1),
-    "images": BASE.replace(views=ImageViews(d=3, count=64)),
-}
 ENGINES = ("compiled", "batched")
-FORMS = {"pairs": 2, "moments": 40}  # a batch below d and one above 2d: the two forms of the gradient
-
-
-@dataclass
-class SamePairs:
-    """The minibatches of the ladder's sgd rung, as a stream of the ensemble."""
-
-    setting: Setting
-    replica: int
-    dtype: Any = np.float64
-    shape: Shape = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.shape, self.pairs = Shape.of(self.setting), sample_pairs(self.setting, [self.replica])
-
-    def take(self, steps: int) -> Pairs | Moments:
-        x, y = (torch.cat(M).mT.numpy() for M in zip(*islice(self.pairs, steps), strict=True))
-        return batch_of(self.shape, np.ascontiguousarray(x, self.dtype), np.ascontiguousarray(y, self.dtype))
-
-
-def gap(run: Run, other: Run) -> float:
-    """Largest difference of W, P, V at any recorded step, relative to the largest weight."""
-    return max(float(np.abs(run[M] - other[M]).max() / np.abs(other[M]).max()) for M in "WPV")
-
-
-# 12 steps of ~10 products of at most 5 x 40 numbers: 12 · 10 · 40 roundings of eps / 2 if all had one sign
-ROUNDING = 12 * 10 * 40 * 2.0**-53
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -147,54 +93,7 @@ def test_a_wrong_step_is_told_from_autograds(name: str, engine: str) -> None:
         assert gap(wrong, sgd(setting, 2)) > 1e6 * ROUNDING  # at the order of the fault, not of rounding
 
 
-N = 20_000  # draws of a batch for the tests of its law
-LAWS = {  # a batch of 8 >= 2d pairs: the moments are drawn, not computed
-    "one direction": BASE.replace(training__batch=8),
-    "d <= n < 2d": BASE.replace(training__batch=4),
-    "through the target": VARIANTS["through the target"].replace(training__batch=8),
-    "commuting": BASE.replace(training__batch=8, views__angle=0.0, views__twist=0.0),
-    "clean anchor": BASE.replace(training__batch=8, views__anchor=True, views__noise=(0.0, 0.3, 0.0)),
-}
-
-
-def drawn(setting: Setting, kind: str) -> Moments:
-    """N batches' moments from the Setting's stream: numpy's, or the device's (here the CPU)."""
-    if kind == "numpy":
-        batch = GaussianStream(setting, 0).take(N)
-    else:
-        source = DeviceStream(setting, range(batches.TEAM), torch.float64, "cpu")
-        takes = [source.take(batches.DEVICE_STEPS) for _ in range(-(-N // (batches.TEAM * batches.DEVICE_STEPS)))]
-        flat = [None if M[0] is None else torch.cat(M).flatten(0, 1)[:N].numpy() for M in zip(*takes, strict=True)]
-        batch = type(takes[0])(*flat)
-    assert isinstance(batch, Moments)
-    return batch
-
-
-def entries(batch: Moments) -> np.ndarray:
-    """(N, ·): all entries of A and C, and of B where it is there."""
-    return np.concatenate([M.reshape(len(M), -1) for M in batch if M is not None], axis=1)
-
-
-def worst(sample: np.ndarray, expected: np.ndarray) -> float:
-    """Largest |mean - expected| in standard errors of the mean (n = N), over the columns; exact where nothing varies."""
-    error = sample.std(0, ddof=1) / np.sqrt(len(sample))
-    off = np.abs(sample.mean(0) - expected)
-    return float((off / np.maximum(error, 1e-12)).max())  # 1e-12: rounding where a singular law has no spread
-
-
-def standard_errors_off(setting: Setting, batch: Moments) -> tuple[float, float]:
-    """(mean, covariance) of the drawn moments against E = Σ and Cov(Σ̂_ij, Σ̂_kl) = (Σ_ik Σ_jl + Σ_il Σ_jk)/n."""
-    m, n = moments(setting), setting.training.batch
-    S = np.block([[m.A, m.C], [m.C.T, m.B]])
-    d, s = m.d, entries(batch)
-    at = [(i, j) for a, b in ((0, 0), (0, d), (d, d)) for i in range(a, a + d) for j in range(b, b + d)][: s.shape[1]]
-    mean = np.array([S[i, j] for i, j in at])
-    cov = np.array([[(S[i, k] * S[j, l] + S[i, l] * S[j, k]) / n for k, l in at] for i, j in at])
-    products = (s - mean)[:, :, None] * (s - mean)[:, None, :]
-    return worst(s, mean), worst(products.reshape(len(s), -1), cov.ravel())
-
-
-@pytest.mark.parametrize("kind", ["numpy", "device"])
+@pytest.mark.parametrize("kind", ["numpy", "cpu"])
 @pytest.mark.parametrize("name", LAWS)
 def test_drawn_moments_have_the_mean_and_covariance_of_a_batch(name: str, kind: str) -> None:
     mean, covariance = standard_errors_off(LAWS[name], drawn(LAWS[name], kind))
@@ -238,35 +137,7 @@ def test_the_pass_for_diagonal_laws_is_the_law_itself(batch: int) -> None:
         assert one is other is None or np.abs(one - other).max() < 1e-14 * np.abs(other).max()  # 45 rounding errors
 
 
-def functionals(batch: Moments) -> dict[str, np.ndarray]:
-    """Numbers (N,) that look at the whole law: spectra, and the squared gradient at a fixed P, W that SGD would see."""
-    A, C = batch.A, batch.C
-    rng = np.random.default_rng(7)
-    W, P = rng.standard_normal((2, 3)), rng.standard_normal((2, 2))
-    G = P @ W @ A - W @ C.mT
-    return {
-        "least eigenvalue of A": np.linalg.eigvalsh(A)[:, 0],
-        "tr A": np.trace(A, axis1=1, axis2=2),
-        "det C": np.linalg.det(C),
-        "norm of the commutator": np.linalg.norm(A @ C - C @ A, axis=(1, 2)),
-        "squared gradient": np.square(P.T @ G).sum((1, 2)),
-    }
-
-
-def least_p_value(setting: Setting, batch: Moments) -> float:
-    """Two-sample Kolmogorov-Smirnov against moments computed from N batches of pairs that numpy draws by its own means."""
-    m, n = moments(setting), setting.training.batch
-    joint = np.block([[m.A, m.C], [m.C.T, m.B]])
-    pairs = np.random.default_rng(11).multivariate_normal(np.zeros(2 * m.d), joint, (N, n), method="svd")
-    x, y = pairs[..., : m.d], pairs[..., m.d :]
-    direct = functionals(Moments(x.mT @ x / n, x.mT @ y / n, None))
-    return min(float(stats.ks_2samp(direct[name], value).pvalue) for name, value in functionals(batch).items())
-
-
-FOUR_SE = 6.3e-5  # two-sided probability of 4 standard errors
-
-
-@pytest.mark.parametrize("kind", ["numpy", "device"])
+@pytest.mark.parametrize("kind", ["numpy", "cpu"])
 @pytest.mark.parametrize("name", ["one direction", "d <= n < 2d", "through the target"])
 def test_drawn_moments_cannot_be_told_from_those_of_drawn_pairs(name: str, kind: str) -> None:
     assert least_p_value(LAWS[name], drawn(LAWS[name], kind)) > FOUR_SE  # n = 20 000 against 20 000, 5 functionals
@@ -275,9 +146,11 @@ def test_drawn_moments_cannot_be_told_from_those_of_drawn_pairs(name: str, kind:
 @pytest.mark.parametrize("fault", ["degrees start at n - 1", "all have n degrees"])
 def test_wrong_degrees_of_freedom_are_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     off_by_one = fault.startswith("degrees")
-    monkeypatch.setattr(batches, "degrees", lambda n, m: n - 1.0 - np.arange(m) if off_by_one else np.full(m, float(n)))
+    wrong = lambda n, m: n - 1.0 - np.arange(m) if off_by_one else np.full(m, float(n))  # noqa: E731
+    for module in (batches, device_stream):
+        monkeypatch.setattr(module, "degrees", wrong)
     setting = LAWS["one direction"]
-    for kind in ("numpy", "device"):
+    for kind in ("numpy", "cpu"):
         batch = drawn(setting, kind)
         assert standard_errors_off(setting, batch)[0] > 8  # the right law stays below 4.5
         assert least_p_value(setting, batch) < FOUR_SE
@@ -337,6 +210,22 @@ def test_a_run_does_not_depend_on_what_runs_beside_it(engine: str, batch: int) -
     assert (
         together.std(0) < apart.std(0) / 2
     ).all()  # common random numbers: the rates' difference has less noise than either
+
+
+@pytest.mark.parametrize("batch", [2, 30])
+def test_how_many_teams_are_drawn_together_does_not_change_a_stream(
+    batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    for room in (1, 2**28):  # one team at a time, or all
+        monkeypatch.setattr(device_stream, "DRAWN", room)
+        source = device_stream.DeviceStream(BASE.replace(training__batch=batch), range(60, 200), torch.float64, "cpu")
+        assert source.together == (1 if room == 1 else 2**28 // (64 * 16 * 6 * min(batch, 3) * 8))
+        drawn.append([M.clone() for M in source.take() if M is not None])
+    for one, other in zip(*drawn, strict=True):
+        assert one.shape[:2] == (16, 140)
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)  # products may round otherwise
+        assert (one[:, :-1] - one[:, 1:]).abs().amax((0, 2, 3)).min() > 0.01  # every replica has its own
 
 
 def test_the_engines_and_the_forms_agree_in_law_with_autograd() -> None:
