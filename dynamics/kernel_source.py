@@ -21,6 +21,7 @@ HEAD = f"""from math import inf, isfinite, nan
 from numba import njit
 from dynamics.lane_memory import memory, paired, weighted
 from dynamics.rough_power import inverse_root, inverse_roots
+from dynamics.vector_width import widest
 inline = njit({OPTIONS}, forceinline=True)
 field = inline(field)
 """
@@ -90,7 +91,7 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
 def advance(kind: str, n: int, m: int, e: int, loops: list[str]) -> list[str]:
     """advance(S, used, limits): one try in each of the first `used` lanes; bit l of the answer: lane l calls."""
     row = rows(n, m, e)
-    lines = ["def advance(S, used, limits):", "    s, calls = memory(S), 0",
+    lines = ["def advance(S, used, limits):", "    widest()", "    s, calls = memory(S), 0",
              "    atol, rtol, most, edges = limits[0], limits[1], limits[2], limits[3]", *loops]  # fmt: skip
     if e:
         at_z = [at(row["z"] + j) for j in range(n)] + [at(row["q"] + j) for j in range(m)]

@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from dynamics.run import Array
-from full_models.tile import INT32, INT64, LINE, ROWS
+from full_models.tile import INT32, INT64, ROW_BYTES, ROWS
 
 
 def _at(context: Any, builder: Any, array_type: Any, array: Any, start: Any, count: int) -> Any:
@@ -67,7 +67,7 @@ def _turn_code(_: Any, A: Any, a: Any, al: Any, C: Any, c: Any, cl: Any) -> Any:
 
 
 move_rows = _mover(lambda bits: ROWS)
-move_line = _mover(lambda bits: LINE * 8 // bits)
+move_row = _mover(lambda bits: ROW_BYTES * 8 // bits)
 turn: Callable[..., Any] = intrinsic(_turn_code)
 
 
@@ -86,7 +86,7 @@ def packed(B: Array, width: int) -> Array:
     panels = np.empty((n // width, k, width), B.dtype)
     for l in range(k):
         for p in range(n // width):
-            move_line(B, l * n + p * width, panels, (p * k + l) * width)
+            move_row(B, l * n + p * width, panels, (p * k + l) * width)
     return panels
 
 

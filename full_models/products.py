@@ -24,7 +24,7 @@ from numba.extending import get_cython_function_address, intrinsic, overload
 
 from dynamics.run import Array
 from full_models.panels import gathered, packed, packed_transpose
-from full_models.tile import LINE, ROWS, tile
+from full_models.tile import ROW_BYTES, ROWS, tile
 
 SMALL = 2**15  # bytes of B up to which tiles read it as it lies: the size of a first cache
 LARGE = 2**17  # bytes of B up to which its panels stay in a second cache beside what else the product reads
@@ -43,7 +43,7 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
 def _gemm(alpha: Any, A: Any, B: Any, beta: Any, C: Any) -> Any:
     if not (A.dtype == B.dtype == C.dtype and C.layout == "C" and A.layout in "CF" and B.layout in "CF"):
         return None  # numba then says that there is no such product
-    real, width = np.dtype(str(C.dtype)).type, LINE * 8 // C.dtype.bitwidth
+    real, width = np.dtype(str(C.dtype)).type, ROW_BYTES * 8 // C.dtype.bitwidth
     tiles, panels = (_tiles, _tiles_of_transpose)[A.layout == "F"], (packed, packed_transpose)[B.layout == "F"]
     as_it_lies = B.layout == "C"
 

@@ -13,9 +13,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-ROWS, VECTORS = 4, 2  # of a tile: 8 sums, as many as hide the latency of two units that take 4 cycles
-VECTOR_BYTES = 32  # an AVX2 register; where there are narrower ones LLVM takes several
-LINE = VECTORS * VECTOR_BYTES  # bytes of a row of a tile, and of a cache line
+from dynamics.vector_width import has_512_bits
+
+# Of a tile. AVX2: 8 sums, as many as hide the latency of two units that take 4 cycles; 16 registers hold them and the factors.
+# AVX-512: 16 sums of 32 registers, so that a number of A that is read serves as many operations though a vector is longer.
+# Where registers are narrower LLVM takes several.
+ROWS, VECTORS, VECTOR_BYTES = (8, 2, 64) if has_512_bits() else (4, 2, 32)
+ROW_BYTES = VECTORS * VECTOR_BYTES  # of a row of a tile: one cache line, or two
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
 

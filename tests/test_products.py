@@ -13,7 +13,7 @@ import pytest
 from numba.core.errors import TypingError
 
 from full_models.products import LARGE, SMALL, gemm
-from full_models.tile import LINE, ROWS
+from full_models.tile import ROW_BYTES, ROWS
 
 
 @numba.njit
@@ -28,23 +28,25 @@ def matrix(rng: np.random.Generator, rows: int, columns: int, transposed: bool, 
 
 def by_tiles(m: int, k: int, n: int, dtype: str) -> bool:
     size = np.dtype(dtype).itemsize
-    return m % ROWS == 0 and n % (LINE // size) == 0 and k * n * size <= LARGE
+    return m % ROWS == 0 and n % (ROW_BYTES // size) == 0 and k * n * size <= LARGE
 
 
+WIDTH = ROW_BYTES // 4  # float32 numbers in a row of a tile; half as many float64
 SIZES = {  # (m, k, n), and whether tiles take them
     "one number": ((1, 1, 1), False),
     "a row and a column": ((1, 7, 5), False),
     "an outer product": ((6, 1, 9), False),
     "odd": ((5, 3, 7), False),
-    "one tile, k = 1": ((4, 1, 16), True),
-    "tiles": ((12, 5, 48), True),
-    "rows left over": ((14, 5, 48), False),
-    "columns left over": ((12, 5, 50), False),
-    "half a tile's columns left over": ((12, 5, 52), False),  # in float64
-    "the largest B that is read as it lies": ((8, SMALL // 256, 32), True),  # in float64
-    "B read by panels": ((8, SMALL // 128 + 3, 32), True),  # in float32 too; 3 rows beside the squares that are turned
-    "the largest B for tiles": ((8, LARGE // 256, 32), True),
-    "B too large for tiles": ((8, LARGE // 128 + 8, 32), False),
+    "one tile, k = 1": ((ROWS, 1, WIDTH), True),
+    "tiles": ((3 * ROWS, 5, 3 * WIDTH), True),
+    "rows left over": ((3 * ROWS + 2, 5, 3 * WIDTH), False),
+    "columns left over": ((3 * ROWS, 5, 3 * WIDTH + 2), False),
+    "half a tile's columns left over": ((3 * ROWS, 5, 3 * WIDTH + WIDTH // 4), False),  # in float64
+    "the largest B that is read as it lies": ((2 * ROWS, SMALL // (16 * WIDTH), 2 * WIDTH), True),  # in float64
+    # in float32 too; 3 rows beside the squares that are turned
+    "B read by panels": ((2 * ROWS, SMALL // (8 * WIDTH) + 3, 2 * WIDTH), True),
+    "the largest B for tiles": ((2 * ROWS, LARGE // (16 * WIDTH), 2 * WIDTH), True),
+    "B too large for tiles": ((2 * ROWS, LARGE // (8 * WIDTH) + 8, 2 * WIDTH), False),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from full_models.losses import softmax_block
-from full_models.losses.softmax_block import BLOCK, CHUNK, DEPTH, LINE, ROWS, by_blocks
+from full_models.losses.softmax_block import BLOCK, CHUNK, DEPTH, ROW_BYTES, ROWS, by_blocks
 
 Parts = tuple[Any, Any, Any]
 SOURCE = Path(softmax_block.__file__).read_text()
@@ -134,7 +134,7 @@ def tile_by_numpy(
     A: Any, a: int, ai: int, al: int, B: Any, b: int, bl: int, k: int, alpha: Any, beta: Any, C: Any, c: int, ci: int
 ) -> None:
     """What `full_models.tile.tile` does, from its formula."""
-    width, C = LINE // C.itemsize, C.reshape(-1)
+    width, C = ROW_BYTES // C.itemsize, C.reshape(-1)
     r, v, l = np.arange(ROWS)[:, None], np.arange(width), np.arange(k)
     product = A.reshape(-1)[a + r * ai + l * al] @ B.reshape(-1)[b + l[:, None] * bl + v]
     C[c + r * ci + v] = alpha * product + (beta * C[c + r * ci + v] if beta else 0)
@@ -142,10 +142,12 @@ def tile_by_numpy(
 
 def as_python(text: str) -> Callable[..., Parts]:
     """by_blocks of a source, uncompiled and with small blocks, so that few numbers have several of each kind."""
-    for size in ("BLOCK = 13 * LINE", "CHUNK = 64", "DEPTH = 256"):
+    for size in ("BLOCK = (832 // ROW_BYTES | 1)", "CHUNK = 64", "DEPTH = 256"):
         assert text.count(size) == 1
     text = (
-        text.replace("BLOCK = 13", "BLOCK = 3").replace("CHUNK = 64", "CHUNK = 16").replace("DEPTH = 256", "DEPTH = 4")
+        text.replace("BLOCK = (832 // ROW_BYTES | 1)", "BLOCK = 3")
+        .replace("CHUNK = 64", "CHUNK = 16")
+        .replace("DEPTH = 256", "DEPTH = 4")
     )
     module = types.ModuleType("mutant")
     exec(compile(re.sub(r"@(kept_jit|njit)\(.*\)\n", "", text), "mutant", "exec"), module.__dict__)

@@ -12,7 +12,7 @@ top is 0 where scores are bounded. Else it is the row's largest score so far: wh
 down, and the E of the chunks before it when they are read again (the running maximum of Milakov & Gimelshein 2018).
 
 Scores are held key by key (S and E, not their transposes), so that all three products read them as they lie. Their rows and
-those of K have an odd number of cache lines, since in strides of a power of two a column falls into a few sets of the
+those of K are odd multiples of a tile's row, since in strides of a power of two a column falls into a few sets of the
 cache. E, too large for the second cache, is written once and read once; with BLAS products and a pass between them it is
 moved five times.
 """
@@ -28,16 +28,16 @@ from numpy.typing import NDArray
 
 from dynamics.machine_code import kept_jit
 from full_models.losses.exponential import exponential
-from full_models.tile import LINE, ROWS, tile
+from full_models.tile import ROW_BYTES, ROWS, tile
 
-BLOCK = 13 * LINE  # bytes of a row of U, S and E: an odd number of lines
+BLOCK = (832 // ROW_BYTES | 1) * ROW_BYTES  # bytes of a row of U, S and E: an odd number of rows of tiles
 CHUNK = 64  # keys
 DEPTH = 256  # rows of U at a time: those of a tile then stay in the first cache
 COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 class Room(NamedTuple):
-    """What the blocks share, one after another. R: rows of a block; stride: an odd number of lines, d numbers at least."""
+    """What the blocks share, one after another. R: rows of a block; stride: an odd number of rows of tiles, d numbers at least."""
 
     U: NDArray[Any]  # (R / width, d, width): the block's u, transposed
     K: NDArray[Any]  # (CHUNK, stride): k̂ of a chunk
@@ -57,7 +57,7 @@ def up(n: int, step: int) -> int:
 
 def make_room(N: int, d: int, dtype: np.dtype[Any], bounded: bool, gradient: bool) -> Room:
     """Room for N keys of d numbers."""
-    width = LINE // dtype.itemsize
+    width = ROW_BYTES // dtype.itemsize
     R = BLOCK // dtype.itemsize
     lines = up(d, width) // width
     zeros = partial(np.zeros, dtype=dtype)
@@ -86,7 +86,7 @@ def by_blocks(
     """
     N, d = q.shape
     room, J = make_room(N, d, q.dtype, bounded, gradient), np.empty(N, q.dtype)
-    gq, gk = (np.zeros((up(N, ROWS) if gradient else 0, up(d, LINE // q.itemsize)), q.dtype) for _ in range(2))
+    gq, gk = (np.zeros((up(N, ROWS) if gradient else 0, up(d, ROW_BYTES // q.itemsize)), q.dtype) for _ in range(2))
     for first in range(0, N, R := len(room.Z)):
         rows = slice(first, first + R)
         softmax_block(q[rows], w[rows], k, c, first, offset, bounded, safe, gradient, room, J[rows], gq[rows], gk)
@@ -100,8 +100,8 @@ def softmax_block(
     q: NDArray[Any], w: NDArray[Any], k: NDArray[Any], c: NDArray[Any], first: int, offset: int, bounded: bool,
     safe: float, gradient: bool, room: Room, J: NDArray[Any], gq: NDArray[Any], gk: NDArray[Any],
 ) -> None:  # fmt: skip
-    """`by_blocks` of the rows q (r, d) first, first + 1, …: J and gq out, gk added to; gq (4⌈r/4⌉, D), gk (4⌈N/4⌉, D),
-    D: d, filled up to whole lines."""
+    """`by_blocks` of the rows q (r, d) first, first + 1, …: J and gq out, gk added to; both have as
+    many rows, and D numbers, as whole tiles take for r, N and d."""
     N, R, D = len(k), len(room.Z), gk.shape[1]
     one = q.dtype.type(1)
     own = q.dtype.type(2 - 2 * safe if bounded else -np.inf)  # exp of it is nothing beside the smallest Z
