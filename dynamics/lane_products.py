@@ -1,6 +1,6 @@
 """Products of small matrices for LANES members at once: one vector instruction does the same entry of all of them.
 
-Memory: entry e of lane l of a flat array is X[e LANES + l]. Blocks of 2 x 4 entries stay in registers, so that a load
+Memory: entry e of lane l of a flat array is X[e LANES + l]. Blocks of 2 or 4 x 4 entries stay in registers, so that a load
 serves two to four multiplications. Measured on AVX2: 32 to 45 GFLOP/s from d = 8 on, the rate of a large BLAS product,
 where BLAS itself reaches 7 at d = 8. The blocks are written as LLVM vectors: left as loops over the lanes they
 vectorise or not by luck (2 to 20 GFLOP/s), because numba cannot promise that its arrays do not overlap.
@@ -17,10 +17,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from dynamics.machine_code import kept_jit
+from dynamics.vector_width import has_512_bits
 
-LANES = 4  # doubles of one AVX2 register
+# Doubles of a register; a block has 8 sums, 2 + 4 factors, in the 16 registers of AVX2, or 16 sums, 4 + 4 factors, in 32.
+LANES, ROWS, COLUMNS = (8, 4, 4) if has_512_bits() else (4, 2, 4)
 VECTOR = ir.VectorType(ir.DoubleType(), LANES)
-ROWS, COLUMNS = 2, 4  # of a block: 8 sums, 2 + 4 factors; 16 registers hold them
 
 
 def block(rows: int, columns: int) -> Callable[..., Any]:

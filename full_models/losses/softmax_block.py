@@ -27,6 +27,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dynamics.machine_code import kept_jit
+from dynamics.vector_width import widest
 from full_models.losses.exponential import exponential
 from full_models.tile import ROW_BYTES, ROWS, tile
 
@@ -102,6 +103,7 @@ def softmax_block(
 ) -> None:  # fmt: skip
     """`by_blocks` of the rows q (r, d) first, first + 1, …: J and gq out, gk added to; both have as
     many rows, and D numbers, as whole tiles take for r, N and d."""
+    widest()
     N, R, D = len(k), len(room.Z), gk.shape[1]
     one = q.dtype.type(1)
     own = q.dtype.type(2 - 2 * safe if bounded else -np.inf)  # exp of it is nothing beside the smallest Z
