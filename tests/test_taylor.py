@@ -101,6 +101,7 @@ def by_text(field: Callable[..., Any], y: list[float], q: list[float], spoil: Ca
     space: dict[str, Any] = {
         "paired": paired,
         "memory": lambda S: S,
+        "widest": lambda: None,
         "inf": math.inf,
         "inverse_root": lambda x, n: 1.0,
         "inverse_roots": lambda x, n, m: 1.0,
