@@ -89,12 +89,17 @@ def ensembles() -> list[str]:
     """Section: a thousand SGD runs."""
     data, source = load("sgd")
     ours = [r for r in data["rows"] if r["method"] == "noncollapse" and r["dtype"] == "float64"]
+    on_gpu, gpu_source = load("sgd_gpu")
+    shared = {(r["d"], r["batch"]): r["us_per_run_step"] for r in on_gpu["rows"]
+              if r["method"] == "noncollapse, 8 rates" and r["dtype"] == "float64"}  # fmt: skip
+    total = lambda micro: SGD_RUNS * SGD_STEPS * micro / 1e6  # noqa: E731
     rows = [{"d = k": r["d"], "batch": r["batch"], "µs a run and step": r["us_per_run_step"], "share of the bound": r["share_of_bound"]}
-            | {f"{n} cores": duration(SGD_RUNS * SGD_STEPS * r["us_per_run_step"] / 1e6 / n) for n in CORES}
+            | {f"{n} cores": duration(total(r["us_per_run_step"]) / n) for n in CORES}
+            | {f"one {on_gpu['notes']['GPU']}": duration(total(micro)) if (micro := shared.get((r["d"], r["batch"]))) else None}
             for r in ours]  # fmt: skip
     return [
         f"## {SGD_RUNS} SGD runs of {SGD_STEPS:.0e} steps", "",
-        f"From `results/{source}`, float64, 8 learning rates on one batch. Runs divide by seeds (`seed0`): 1000 runs of 8 rates are "
+        f"From `results/{source}` and `results/{gpu_source}`, float64, 8 learning rates on one batch. Runs divide by seeds (`seed0`): 1000 runs of 8 rates are "
         "125 seeds, so beyond 125 cores the batches must be drawn more than once.", "",
         *table(rows), "",
     ]  # fmt: skip
@@ -130,7 +135,7 @@ def imagenet() -> list[str]:
     return [
         "## ImageNet-scale transfer runs", "",
         f"On paper. Measured is the core's product rate ({here:.3g} GFLOP/s, `results/{source}`); the cards' rates and all of the following are "
-        "assumed, no card was at hand:", "",
+        "assumed:", "",
         *(f"- {name}: {value:g}" for name, value in ASSUMED.items() if not name.startswith("seconds")), "",
         *table(rows), "",
         "A transfer axis of one figure (four weight decays x two EMA rates x five seeds) is forty such runs. Each reads "

@@ -122,18 +122,24 @@ def main(words: Sequence[str] | None = None) -> None:
     base = Recipe(data=args.data, path=args.path, encoder=args.net, batch=args.batch, augmentation=args.augment,
                   precision=args.precision, channels_last=args.channels_last, compile=args.compile, device=args.device)  # fmt: skip
     steps, repeats = (5, 3) if args.quick else (20, 5)
+    notes = {"device": args.device, "images/s": "source images, two views each", "limits of one thread": limits()}
+    if usable(args.device) != "cpu":
+        notes["GPU"] = torch.cuda.get_device_name(args.device)
     rows = []
+
+    def keep(row: dict[str, Any]) -> None:
+        """Written one by one: what is measured stays if the rest is not reached."""
+        rows.append(row)
+        print(row, flush=True)
+        if not args.quick:
+            write("train_speed" if args.device == "cpu" else "train_speed_gpu", rows, notes)
+
     for method in args.methods or (QUICK if args.quick else tuple(METHODS)):
         net = "vit-micro" if method in MASKED and not args.net.startswith("vit") else args.net
         recipe = dataclasses.replace(base, method=method, encoder=net)
-        rows.append(of_method(recipe, 2 if method in MASKED else steps, repeats))
-        print(rows[-1], flush=True)
+        keep(of_method(recipe, 2 if method in MASKED else steps, repeats))
     for R in args.replicas if args.replicas is not None else REPLICAS[:2] if args.quick else REPLICAS:
-        rows.append(of_replicas(R, steps, repeats, args.device))
-        print(rows[-1], flush=True)
-    if not args.quick:
-        notes = {"device": args.device, "images/s": "source images, two views each", "limits of one thread": limits()}
-        print(write("train_speed" if args.device == "cpu" else "train_speed_gpu", rows, notes))
+        keep(of_replicas(R, steps, repeats, args.device))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from noncollapse.sources import sources_of
 if TYPE_CHECKING:
     from dynamics.run import Array
 
-PARTIAL = "partial.json"
+WHOLE, PARTIAL = "record.json", "partial.json"
 LIBRARIES = ("numpy", "scipy", "numba", "sympy", "torch", "hypothesis", "scikit-learn")
 
 
@@ -52,7 +52,7 @@ def save(results: Path, record: dict[str, Any], trace: dict[str, Array], partial
         return
     if trace:
         write_arrays(place / "trace.npz", trace)
-    write_json(place / "record.json", record)
+    write_json(place / WHOLE, record)
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -72,9 +72,9 @@ def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
     part.replace(path)
 
 
-def load(results: Path, claim_id: str) -> dict[str, Any] | None:
-    """The record, None if there is none. Raises RecordError if it cannot be read."""
-    path = folder(results, claim_id) / "record.json"
+def load(results: Path, claim_id: str, name: str = WHOLE) -> dict[str, Any] | None:
+    """The record, or the one of a PARTIAL climb; None if there is none. Raises RecordError if it cannot be read."""
+    path = folder(results, claim_id) / name
     if not path.is_file():
         return None
     try:

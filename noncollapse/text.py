@@ -45,9 +45,14 @@ def page(d: dict[str, Any]) -> list[str]:
         )
     if d["counterexample"]:
         out.append(f"  counterexample: {json.dumps(d['counterexample']['setting'])}")
-    if t := d["transfer_detail"]:
-        out.append(f"  deep: {t['says']}: {t['mean']:.3g} ± {t['se']:.2g} (n = {t['n']}): {t['outcome']}")
-    return out
+    return out + deep_lines(d["transfer_detail"])
+
+
+def deep_lines(transfer: dict[str, Any] | None) -> list[str]:
+    if transfer is None:
+        return []
+    t = transfer
+    return [f"  deep: {t['says']}: {t['mean']:.3g} ± {t['se']:.2g} (n = {t['n']}): {t['outcome']}"]
 
 
 def evidence_lines(proof: Sequence[dict[str, Any]], evidence: Sequence[dict[str, Any]]) -> list[str]:

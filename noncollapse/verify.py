@@ -15,7 +15,7 @@ from derivations.registry import CLAIMS
 from noncollapse.budget import BUDGETS, Budget
 from noncollapse.errors import RecordError
 from noncollapse.ladder import climb
-from noncollapse.records import is_fresh, load, save, write_json
+from noncollapse.records import PARTIAL, WHOLE, is_fresh, load, save, write_json
 from noncollapse.sweep import SweepError, outcomes, processes
 from noncollapse.transfer import deep_is_fresh, deep_names, load_deep, measure, run_deep
 
@@ -79,7 +79,7 @@ def verify(
     ] + plan
     errors = list(run_all(plan, jobs, f"{len(ids)} claims"))
     if wants_deep:
-        errors += _attach_transfer(ids, results)
+        errors += _attach_transfer(ids, results, WHOLE if rungs is None else PARTIAL)
     return errors
 
 
@@ -90,10 +90,10 @@ def _deep_wanted(ids: Sequence[str]) -> list[str]:
     return sorted((n for n in names if n in asked or len(ids) == len(CLAIMS)), key=lambda n: "resnet" not in n)
 
 
-def load_or_none(results: Path, claim_id: str) -> dict[str, Any] | None:
+def load_or_none(results: Path, claim_id: str, name: str = WHOLE) -> dict[str, Any] | None:
     """The record, or None where there is none or it cannot be read: verifying writes a new one."""
     try:
-        return load(results, claim_id)
+        return load(results, claim_id, name)
     except RecordError:
         return None
 
@@ -129,10 +129,11 @@ def _outcomes(plan: Sequence[Job], jobs: int) -> Iterator[tuple[Job, str | None]
         raise ChildProcessError(f"{error}, for instance -j 1") from None
 
 
-def _attach_transfer(ids: Iterable[str], results: Path) -> list[str]:
+def _attach_transfer(ids: Iterable[str], results: Path, name: str) -> list[str]:
+    """Write what the deep runs say of each claim into its record of that name; returns the errors met."""
     errors = []
     for claim_id in ids:
-        claim, record = CLAIMS[claim_id], load_or_none(results, claim_id)
+        claim, record = CLAIMS[claim_id], load_or_none(results, claim_id, name)
         if claim.transfer is None or record is None:
             continue
         runs = {name: load_deep(results, name) for name in claim.transfer.deep}
@@ -145,5 +146,5 @@ def _attach_transfer(ids: Iterable[str], results: Path) -> list[str]:
         except (ArithmeticError, ValueError) as error:
             errors.append(str(error))
             continue
-        write_json(results / claim_id / "record.json", record)
+        write_json(results / claim_id / name, record)
     return errors

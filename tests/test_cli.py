@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -182,6 +183,16 @@ def test_one_rung_keeps_the_whole_record(say: Cli, results: Path) -> None:
     found = records.load(results, ONE)
     assert found is not None
     assert (found["verdict"], found["evidence"]) == (whole["verdict"], whole["evidence"])
+
+
+def test_the_deep_rung_alone_says_what_deep_networks_did(say: Cli, results: Path) -> None:
+    words = ("verify", "tian-theorem3", ONE, "--rung", "deep", "-j", "1", "--results", results)
+    lines = say(*words).out.splitlines()
+    assert lines[0] == "tian-theorem3 (only deep; no verdict)"
+    assert re.fullmatch(r"  deep: the normalised commutator .*: \S+ ± \S+ \(n = \d+\): (follows|departs|undecided)", lines[1])
+    assert lines[2:] == [f"{ONE} (only deep; no verdict)", "  this rung asks nothing of it"]
+    (first, _) = json.loads(say(*words, "--json").out)["partial"]
+    assert first["transfer"]["outcome"] in lines[1] and first["verdict"] == "open"
 
 
 def test_a_closed_pipe_is_no_error(say: Cli, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """exp x in compiled loops, for float64 and float32, at the rate of vector instructions.
 
-Exponentials are where a softmax loses its time: numpy's and torch's run at a fraction of what an AVX2 core can do (the three
+Exponentials are where a softmax loses its time: numpy's and torch's may run at a fraction of what a core can do (the three
 rates stand in benchmarks/results/infonce.md).
 
     x = k ln 2 + r,  |r| <= ln 2 / 2        exp x = 2^k (1 + r + r² g(r)),  g(r) = (e^r - 1 - r) / r²
@@ -25,6 +25,7 @@ from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 from dynamics.machine_code import kept_jit
+from dynamics.vector_width import widest
 
 
 @dataclass(frozen=True)
@@ -103,5 +104,6 @@ def _exponential_of_a_form(x: Any) -> Callable[[Any], Any]:
 @kept_jit(nogil=True)
 def exponentials(x: NDArray[Any], out: NDArray[Any]) -> None:
     """out = exp x, one-dimensional, of one type: the bare function, whose errors are tested and whose rate is a bound."""
+    widest()
     for i in range(len(x)):
         out[i] = exponential(x[i])

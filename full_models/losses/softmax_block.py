@@ -189,6 +189,7 @@ def _raise_top(n: int, room: Any, highest: Any, gq: Any) -> None:
 @njit(**COMPILED)
 def _exponentials(S: Any, n: int, bounded: bool, least: Any, E: Any, Z: Any, top: Any) -> None:
     """E = exp(S - top) of n keys, two at a time: one chain of a polynomial does not fill the units. Z += Σ_j E_ji."""
+    widest()
     zero = S.dtype.type(0)
     for j in range(0, n, 2):
         s, s_next, e, e_next = S[j], S[j + 1], E[j], E[j + 1]

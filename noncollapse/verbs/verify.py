@@ -85,7 +85,7 @@ def _need_gpu() -> None:
 def _partial(args: argparse.Namespace, ids: Sequence[str], errors: Sequence[str]) -> int:
     """What a climb of some rungs found; the whole records stay as they are."""
     from noncollapse.records import PARTIAL
-    from noncollapse.text import evidence_lines
+    from noncollapse.text import deep_lines, evidence_lines
 
     found = [json.loads(p.read_text()) for i in ids if (p := args.results / i / PARTIAL).is_file()]
     if args.json:
@@ -93,7 +93,8 @@ def _partial(args: argparse.Namespace, ids: Sequence[str], errors: Sequence[str]
     else:
         for record in found:
             print(f"{record['claim']} (only {', '.join(args.rung)}; no verdict)")
-            print("\n".join(evidence_lines(record["proof"], record["evidence"])))
+            lines = evidence_lines(record["proof"], record["evidence"]) + deep_lines(record["transfer"])
+            print("\n".join(lines or ["  this rung asks nothing of it"]))
     for line in errors:
         print(f"noncollapse: {line}", file=sys.stderr)
     return 1 if errors else 0
