@@ -189,7 +189,9 @@ def test_the_deep_rung_alone_says_what_deep_networks_did(say: Cli, results: Path
     words = ("verify", "tian-theorem3", ONE, "--rung", "deep", "-j", "1", "--results", results)
     lines = say(*words).out.splitlines()
     assert lines[0] == "tian-theorem3 (only deep; no verdict)"
-    assert re.fullmatch(r"  deep: the normalised commutator .*: \S+ ± \S+ \(n = \d+\): (follows|departs|undecided)", lines[1])
+    assert re.fullmatch(
+        r"  deep: the normalised commutator .*: \S+ ± \S+ \(n = \d+\): (follows|departs|undecided)", lines[1]
+    )
     assert lines[2:] == [f"{ONE} (only deep; no verdict)", "  this rung asks nothing of it"]
     (first, _) = json.loads(say(*words, "--json").out)["partial"]
     assert first["transfer"]["outcome"] in lines[1] and first["verdict"] == "open"
