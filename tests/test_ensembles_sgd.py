@@ -12,10 +12,11 @@ from dynamics.setting import GaussianViews, PointViews, SettingError
 from dynamics.views import moments
 from full_models import batches, device_stream
 from full_models.batches import GaussianStream, Moments, Pairs, Shape, stream
-from full_models.ensemble import sgd_ensemble
+from full_models.device_march import DeviceMarch
+from full_models.ensemble import first_lanes, sgd_ensemble
 from full_models.law import Law
 from full_models.linear import sgd
-from full_models.sgd_steps import aligned
+from full_models.sgd_steps import Batched, Weights, aligned
 from full_models.tile import VECTOR_BYTES
 
 torch.set_num_threads(1)
@@ -226,6 +227,28 @@ def test_how_many_teams_are_drawn_together_does_not_change_a_stream(
         assert one.shape[:2] == (16, 140)
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)  # products may round otherwise
         assert (one[:, :-1] - one[:, 1:]).abs().amax((0, 2, 3)).min() > 0.01  # every replica has its own
+
+
+@pytest.mark.parametrize("batch", [2, 30])
+@pytest.mark.parametrize("cuts", [(40,), (3, 37), (16, 16, 8), (1, 30, 9)])
+def test_a_march_takes_the_minibatches_of_its_stream_in_order(cuts: tuple[int, ...], batch: int) -> None:
+    setting = BASE.replace(training__batch=batch)
+    parts, rates, first = first_lanes([setting], np.dtype("float64"))
+
+    def start() -> tuple[Batched, device_stream.DeviceStream]:
+        weights = Weights(*(torch.from_numpy(M).expand(3, *M.shape).clone() for M in first))
+        return Batched(parts, rates, weights), device_stream.DeviceStream(setting, range(3), torch.float64, "cpu")
+
+    lanes, source = start()
+    march = DeviceMarch(lanes, source).march
+    for steps in cuts:
+        march(steps)
+    plain, source = start()
+    for step in range(40):
+        if (at := step % device_stream.DEVICE_STEPS) == 0:
+            block = source.take()
+        plain.step(type(block)(*(None if M is None else M[at] for M in block)))
+    assert torch.equal(lanes.W, plain.W) and torch.equal(lanes.P, plain.P)
 
 
 def test_the_engines_and_the_forms_agree_in_law_with_autograd() -> None:

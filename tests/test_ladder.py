@@ -20,7 +20,7 @@ from derivations.registry import CLAIMS
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from full_models.deep_settings import DEEP
-from noncollapse import rungs
+from noncollapse import rungs, verify
 from noncollapse.budget import BUDGETS, Budget
 from noncollapse.judge import VERDICTS, Findings, verdict
 from noncollapse.ladder import climb
@@ -428,3 +428,14 @@ def test_budgets_scale_samples() -> None:
     costs = [(b.examples, b.confirm, b.replicas, b.deep_replicas) for b in BUDGETS.values()]
     assert costs == sorted(costs)
     assert all(b.name == name for name, b in BUDGETS.items())
+
+
+def test_where_a_gpu_is_asked_for_workers_start_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA does not survive a fork of the process that has looked for it."""
+    methods: list[str] = []
+    monkeypatch.setattr(verify, "processes", lambda _, method: methods.append(method))
+    monkeypatch.setattr(verify, "outcomes", lambda *_: iter(()))
+    for device in ("cpu", "cuda"):
+        plan = [verify.Job("deep", "simsiam-mlp", "results", "quick", 0, device=device)]
+        assert list(verify._outcomes(plan, 2)) == []
+    assert methods == ["fork", "spawn"]
