@@ -26,7 +26,7 @@ WORKLOADS = {  # results file -> its name in the table
 
 def block(results: Path = RESULTS) -> str:
     """Table and provenance of the full runs (quick ones are for a look); one sentence where there are none yet."""
-    rows, sources = [], []
+    rows, sources, made_on = [], [], ""
     for name, title in WORKLOADS.items():
         path = results / f"{name}.json"
         if not path.is_file():
@@ -40,11 +40,11 @@ def block(results: Path = RESULTS) -> str:
             sources.append(f"{made}, on one {card} with torch {about['versions']['torch']}")
             continue
         sources.append(made)
-        machine = f"{about['machine']['processor']}, one thread"
         versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items())
+        made_on = f"{about['machine']['processor']}, one thread; {versions}. "
     if not rows:
         return "No benchmark has been recorded yet: `make bench`."
-    return "\n".join([*table(rows), "", f"{machine}; {versions}. " + "; ".join(sources) + "."])
+    return "\n".join([*table(rows), "", made_on + "; ".join(sources) + "."])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

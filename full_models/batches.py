@@ -109,7 +109,7 @@ def batch_of(shape: Shape, X: Any, Y: Any, n: int | None = None) -> Batch:
 def _mean(X: Any, Y: Any, n: int) -> Any:
     """X Yᵀ/n, divided in place."""
     product = X @ Y.mT
-    if n != 1:
+    if n != 1:  # 1/n may be in the columns already: then no pass over the memory of many products
         product /= n
     return product
 

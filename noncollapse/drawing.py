@@ -14,7 +14,7 @@ from derivations.registry import CLAIMS
 from figures import FAMILIES, UnreadableRecord, draw_claim, draw_picture
 from figures.report import write_report
 from noncollapse.pictures import sources_hash
-from noncollapse.records import is_stale
+from noncollapse.records import WHOLE, is_stale
 from noncollapse.sweep import outcomes, processes
 from noncollapse.verify import Job, load_or_none, run_all
 
@@ -33,7 +33,7 @@ def draw(results: Path, ids: Sequence[str], special: bool, jobs: int) -> tuple[l
 
 def _has_evidence(results: Path, claim_id: str) -> bool:
     """True also where the record cannot be read: drawing it then says what to do."""
-    path = results / claim_id / "record.json"
+    path = results / claim_id / WHOLE
     try:
         return path.is_file() and bool(json.loads(path.read_text())["evidence"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -129,11 +129,11 @@ def _outcomes(plan: Sequence[Job], jobs: int) -> Iterator[tuple[Job, str | None]
         raise ChildProcessError(f"{error}, for instance -j 1") from None
 
 
-def _attach_transfer(ids: Iterable[str], results: Path, name: str) -> list[str]:
-    """Write what the deep runs say of each claim into its record of that name; returns the errors met."""
+def _attach_transfer(ids: Iterable[str], results: Path, file: str) -> list[str]:
+    """Write what the deep runs say of each claim into its record in that file; returns the errors met."""
     errors = []
     for claim_id in ids:
-        claim, record = CLAIMS[claim_id], load_or_none(results, claim_id, name)
+        claim, record = CLAIMS[claim_id], load_or_none(results, claim_id, file)
         if claim.transfer is None or record is None:
             continue
         runs = {name: load_deep(results, name) for name in claim.transfer.deep}
@@ -146,5 +146,5 @@ def _attach_transfer(ids: Iterable[str], results: Path, name: str) -> list[str]:
         except (ArithmeticError, ValueError) as error:
             errors.append(str(error))
             continue
-        write_json(results / claim_id / name, record)
+        write_json(results / claim_id / file, record)
     return errors

@@ -18,6 +18,7 @@ import pytest
 import torch
 from sgd_cases import BASE, FORMS, ROUNDING, VARIANTS, SamePairs, gap
 from sgd_law import FOUR_SE, LAWS, drawn, least_p_value, standard_errors_off
+from test_blocked import excess, views
 
 from dynamics.setting import SettingError
 from full_models import probe
@@ -96,7 +97,7 @@ def test_a_thousand_replicas_at_once_agree_in_law_with_those_of_the_cpu() -> Non
 @pytest.mark.parametrize("batch", [2, 30])
 @pytest.mark.parametrize("name", ["two decays", "symmetric P", "symmetrised ema"])
 def test_blocks_replayed_as_a_graph_are_the_steps_one_by_one(name: str, batch: int) -> None:
-    """Records every 10 steps leave no block of 16 whole; one record after 160 steps leaves eight to the graph."""
+    """Records every 10 steps leave no block of 16 whole; one record after 160 steps leaves nine to the graph."""
     setting = VARIANTS[name].replace(training__batch=batch, training__t_end=0.05 * 160)
     (stepped,), (replayed,) = (
         sgd_ensemble([setting.replace(training__points=points)], 70, device="cuda") for points in (17, 2)
@@ -122,8 +123,6 @@ BLOCKED = {"InfoNCE": (info_nce, blocked_info_nce), "NT-Xent": (nt_xent, blocked
 @pytest.mark.parametrize("name", BLOCKED)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_blocked_losses_are_the_plain_ones(name: str, dtype: torch.dtype) -> None:
-    from test_blocked import excess, views
-
     plain, other = BLOCKED[name]
     for N, tau in product((7, 700), (0.5, 0.002)):
         assert excess(plain, other, [z.cuda() for z in views(N, 6, dtype)], tau) <= 1
@@ -142,6 +141,17 @@ def test_blocked_losses_of_many_samples_need_no_matrix(name: str) -> None:
 
 def trace(recipe: Recipe, folder: Path | None = None) -> np.ndarray:
     return train(recipe, folder)["loss"][0]
+
+
+def killed_at_7(recipe: Recipe, folder: Path) -> None:
+    """The run is interrupted after step 7, which its checkpoint holds."""
+
+    def on_step(done: int, steps: int) -> None:
+        if done == 7:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(recipe, folder, on_step=on_step, checkpoint_seconds=0.0)
 
 
 DRAWS = ("lejepa", "i-jepa", "v-jepa", "mae")  # a device draws masks and directions of its own
@@ -166,25 +176,13 @@ def test_every_method_trains_and_its_loss_is_that_of_the_cpu(name: str) -> None:
 )
 def test_a_killed_run_resumes_to_the_same_losses(change: dict[str, Any], tmp_path: Path) -> None:
     recipe = dataclasses.replace(SMALL, **change)
-
-    def killed(done: int, steps: int) -> None:
-        if done == 7:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        train(recipe, tmp_path, on_step=killed, checkpoint_seconds=0.0)
+    killed_at_7(recipe, tmp_path)
     np.testing.assert_allclose(trace(recipe, tmp_path), trace(recipe), rtol=1e-3)  # sums on a GPU have no fixed order
 
 
 def test_a_checkpoint_moves_to_the_cpu(tmp_path: Path) -> None:
     clean = dataclasses.replace(SMALL, augmentation="none")  # views are drawn by the device
-
-    def killed(done: int, steps: int) -> None:
-        if done == 7:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        train(clean, tmp_path, on_step=killed, checkpoint_seconds=0.0)
+    killed_at_7(clean, tmp_path)
     saved = checkpoint.read(tmp_path, "cpu")
     assert saved is not None and saved["step"] == 7
     moved = trace(dataclasses.replace(clean, device="cpu"), tmp_path)
