@@ -14,7 +14,7 @@ theirs is a whole `sgd_ensemble`, start, population losses and Runs included: so
 d = 256, and next to nothing of a run of 10^4 steps.
 
 bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of the project's own
-stream of them (numpy's numbers; numpy's rate is normals_m_per_s).
+stream of them (numpy's rate is normals_m_per_s).
 blas_us: the same with the products at the rate that BLAS has at these very shapes, which small ones do not lift to that of
 large ones. The project multiplies smaller factors by its own tiles (`full_models.products`) and may be below it.
 
@@ -143,11 +143,11 @@ def products(d: int, batch: int) -> list[tuple[int, tuple[int, int, int]]]:
 
 
 def machine(dtype: str, repeats: int) -> dict[str, float]:
-    """Rates at their fastest repeat: large products (GFLOP/s), and 10^6 normals/s of the project's own stream, in float64, into
-    memory that stays in the caches."""
+    """Rates at their fastest repeat: large products (GFLOP/s), and 10^6 normals/s of the project's own stream, into memory that
+    stays in the caches."""
     a = np.random.default_rng(0).standard_normal((768, 768)).astype(dtype)
-    out, source, size = np.empty_like(a), Normals(np.random.SeedSequence(0)), 2**14
-    fill = lambda: [source.fill((size,), np.float64) for _ in range(64)]  # noqa: E731
+    out, source, size = np.empty_like(a), Normals(np.random.SeedSequence(0), dtype), 2**14
+    fill = lambda: [source.fill((size,)) for _ in range(64)]  # noqa: E731
     return {"gflops": 2e-9 * 768**3 / harness.measure(partial(np.matmul, a, a, out=out), repeats).minimum,
             "own_normals_m_per_s": 64e-6 * size / harness.measure(fill, repeats).minimum}  # fmt: skip
 
@@ -164,7 +164,7 @@ def work(d: int, batch: int) -> tuple[list[tuple[int, tuple[int, int, int]]], in
     """Of a step: (operations, shape) of each kind of product, operations of the batch's moments, and its random numbers."""
     flops = [(count * 2 * m * k * n, (m, k, n)) for count, (m, k, n) in products(d, batch)]
     if by_moments(d, batch):
-        return flops, 2 * 2 * d**3, d * (3 * d + 1) / 2
+        return flops, 2 * d**3, d * (3 * d + 1) / 2  # two products of triangles
     return flops, 0, 2 * d * batch
 
 
@@ -268,7 +268,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for case in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI"))):
         blas_gflops.cache_clear()  # measured for every case: the machine drifts, and a bound is of what it can do then
         rows += rows_of(*case, quick)
-    limits = harness.limits() | {"own_normals_m_per_s": machine("float64", 5)["own_normals_m_per_s"]}
+    own = {f"own_normals_{dtype}_m_per_s": machine(dtype, 5)["own_normals_m_per_s"] for dtype in DTYPES}
+    limits = harness.limits() | own
     notes = {"goals (autograd loop over project)": goals(rows), "limits of this machine": limits,
              "on a GPU": "benchmarks/sgd_gpu.py"}  # fmt: skip
     name = "sgd-quick" if quick else "sgd"

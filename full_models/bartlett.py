@@ -9,9 +9,13 @@ of R alone, hence for n >= d. Sampled; the law is exact.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from dynamics.machine_code import kept_jit
 from dynamics.run import Array
+from full_models.panels import gathered, packed
+from full_models.products import gemm
+from full_models.tile import ROW_BYTES, ROWS, tile
 
 
 @kept_jit(nogil=True)
@@ -31,22 +35,48 @@ def triangles(upper: Array, diagonal: Array, columns: int) -> Array:
 
 
 @kept_jit(nogil=True)
-def scaled_triangles(upper: Array, diagonal: Array, a: Array, b: Array, c: Array) -> tuple[Array, Array]:
-    """Rows (S, m, d) of X = a R and Y = b R + c R', for R the left and R' the right half of `triangles`, m = d: `Law.columns`
-    where its blocks are diagonal, in one pass over memory instead of six."""
+def moments_of_triangles(upper: Array, diagonal: Array, a: Array, b: Array, c: Array, n: int) -> tuple[Array, Array]:
+    """A = X Xᵀ/n and C = X Yᵀ/n (S, d, d) for Xᵀ = R a and Yᵀ = R b + R' c, with R the left and R' the right half of `triangles`
+    and diagonal a, b, c (d,): `Law.columns` and the products where the law's blocks are diagonal, step by step in the caches."""
     (S, m), d = diagonal.shape, len(a)
-    X, Y = np.empty((S, m, d), upper.dtype), np.empty((S, m, d), upper.dtype)
+    A, C = np.empty((S, d, d), upper.dtype), np.empty((S, d, d), upper.dtype)
+    X, Y = np.empty((m, d), upper.dtype), np.empty((m, d), upper.dtype)
+    over_n, whole = upper.dtype.type(1 / n), d % (ROW_BYTES // upper.itemsize) == 0
     for s in range(S):
-        at = 0
-        for j in range(m):
-            x, y, left, right = X[s, j], Y[s, j], upper[s, at : at + d - j - 1], upper[s, at + d - j - 1 :]
-            for i in range(j):
-                x[i], y[i] = 0, c[i] * right[i]
-            x[j], y[j] = a[j] * diagonal[s, j], b[j] * diagonal[s, j] + c[j] * right[j]
-            for i in range(j + 1, d):
-                x[i], y[i] = a[i] * left[i - j - 1], b[i] * left[i - j - 1] + c[i] * right[i]
-            at += 2 * d - j - 1
-    return X, Y
+        _scaled(upper[s], diagonal[s], a, b, c, X, Y)
+        if whole:
+            _triangle_products(over_n, X, Y, A[s], C[s])
+        else:
+            gemm(over_n, X.T, X, 0, A[s])
+            gemm(over_n, X.T, Y, 0, C[s])
+    return A, C
+
+
+@njit(nogil=True)
+def _scaled(upper: Array, diagonal: Array, a: Array, b: Array, c: Array, X: Array, Y: Array) -> None:
+    """The rows of Xᵀ and Yᵀ of one step."""
+    d, at = len(a), 0
+    for j in range(len(diagonal)):
+        x, y, left, right = X[j], Y[j], upper[at : at + d - j - 1], upper[at + d - j - 1 :]
+        for i in range(j):
+            x[i], y[i] = 0, c[i] * right[i]
+        x[j], y[j] = a[j] * diagonal[j], b[j] * diagonal[j] + c[j] * right[j]
+        for i in range(j + 1, d):
+            x[i], y[i] = a[i] * left[i - j - 1], b[i] * left[i - j - 1] + c[i] * right[i]
+        at += 2 * d - j - 1
+
+
+@njit(nogil=True)
+def _triangle_products(alpha: float, X: Array, Y: Array, A: Array, C: Array) -> None:
+    """A <- alpha XᵀX and C <- alpha XᵀY by tiles, whose sums end where the rows of the upper triangle X begin: half of them."""
+    d, width, zero = len(X), ROW_BYTES // X.itemsize, X.dtype.type(0)
+    x, y, left = packed(X, width), packed(Y, width), np.empty((d, ROWS), X.dtype)
+    for i in range(0, d, ROWS):
+        last = i + ROWS
+        gathered(X.T, i, left[:last])
+        for j in range(0, d, width):
+            tile(left, 0, 1, ROWS, x, j * d, width, last, alpha, zero, A, i * d + j, d)
+            tile(left, 0, 1, ROWS, y, j * d, width, last, alpha, zero, C, i * d + j, d)
 
 
 def degrees(n: int, m: int) -> Array:

@@ -24,7 +24,7 @@ import torch
 from dynamics.images import image_pool
 from dynamics.setting import ImageViews, Setting, SettingError
 from dynamics.views import moments
-from full_models.bartlett import degrees, scaled_triangles, triangles
+from full_models.bartlett import degrees, moments_of_triangles, triangles
 from full_models.law import Law
 from full_models.normals import Normals
 
@@ -126,20 +126,20 @@ class GaussianStream:
         self.shape, self.law = Shape.of(self.setting), Law.of(self.setting).map(lambda M: M.astype(self.dtype))
         # Two generators: χ² is drawn by rejection, which would shift the normals by an amount that depends on the block.
         seeds = np.random.SeedSequence([self.setting.seed, 5, self.replica]).spawn(2)
-        self.normals, self.chi = Normals(seeds[0]), np.random.Generator(np.random.SFC64(seeds[1]))
+        self.normals, self.chi = Normals(seeds[0], self.dtype), np.random.Generator(np.random.SFC64(seeds[1]))
 
     def take(self, steps: int) -> Batch:
         d, n, m = self.shape.d, self.shape.n, self.shape.rows
         if not self.shape.by_moments:
-            return batch_of(self.shape, *self.law.columns(self.normals.fill((steps, 2 * d, n), self.dtype)))
-        upper = self.normals.fill((steps, 2 * d * m - m * (m + 1) // 2), self.dtype)
+            return batch_of(self.shape, *self.law.columns(self.normals.fill((steps, 2 * d, n))))
+        upper = self.normals.fill((steps, 2 * d * m - m * (m + 1) // 2))
         diagonal = np.sqrt(2 * self.chi.standard_gamma(degrees(n, m) / 2, (steps, m)))
+        diagonal = diagonal.astype(self.dtype)
         if self.law.diagonals is None or m > d:
-            X, Y = self.law.columns(triangles(upper, diagonal.astype(self.dtype), 2 * d).mT)
-        else:
-            scales = (v[:, 0] for v in self.law.diagonals)
-            X, Y = (M.mT for M in scaled_triangles(upper, diagonal.astype(self.dtype), *scales))
-        return batch_of(self.shape, X, Y, n=n)
+            return batch_of(self.shape, *self.law.columns(triangles(upper, diagonal, 2 * d).mT), n=n)
+        a, b, c = (v[:, 0] for v in self.law.diagonals)
+        A, C = moments_of_triangles(upper, diagonal, a, b, c, n)
+        return Moments(A, C, None)
 
 
 @dataclass

@@ -1,89 +1,81 @@
-"""Standard normals in compiled code: numpy's own stream, `Generator(SFC64).standard_normal`, without a call for each number.
+"""Standard normals in compiled code, many at once: a stream of words from generators side by side, made normal by blocks.
 
-The ziggurat of Marsaglia & Tsang (2000) as numpy has it: 256 layers of equal area v under f(x) = exp(-x²/2), the lowest with
-the tail beyond r. A 64-bit word gives layer, sign and 52 bits of place; 99 % of them need nothing more. About 3 times
-numpy's rate, since generator and ziggurat are one loop. Exact to the 52 bits; in float32 the same numbers, rounded.
+The generators are SFC64 (Doty-Humphrey, PractRand), the one of numpy: sums, shifts and no multiplication, so that vectors of
+them run at the rate of vectors. Each has a state of its own out of one seed; its words are those that numpy's generator gives
+from that state. Words become normals in `full_models.polar`. Sampled.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from dynamics.machine_code import kept_jit
 from dynamics.run import Array
+from dynamics.vector_width import widest
+from full_models.polar import normals_of
 
-LAYERS, R = 256, 3.6541528853610088  # r: the areas of 256 layers are then equal
-PLACE = 2.0**-52
+LANES = 32  # generators side by side
+BLOCK = 8192  # bytes of words, and of normals, made at a time: both stay in the first cache
+MIXED = 12  # rounds before the first word, as numpy's
 
-
-def _layers() -> tuple[NDArray[np.int64], Array, Array]:
-    """(k, w, f), each (256,): x = w place lies under the curve for sure if place < k; f at the upper edge x of the layer."""
-    area = R * math.exp(-R * R / 2) + math.sqrt(math.pi / 2) * math.erfc(R / math.sqrt(2))
-    x = np.empty(LAYERS + 1)
-    x[LAYERS], x[LAYERS - 1] = area * math.exp(R * R / 2), R  # the lowest layer as a rectangle as wide as its area asks
-    for i in range(LAYERS - 2, 0, -1):
-        x[i] = math.sqrt(-2 * math.log(area / x[i + 1] + math.exp(-(x[i + 1] ** 2) / 2)))
-    x[0] = 0.0
-    width = np.concatenate([x[-1:], x[1:-1]])
-    inner = np.concatenate([x[-2:-1], x[:-2]])
-    return (inner / width / PLACE).astype(np.int64), width * PLACE, np.exp(-(x[:-1] ** 2) / 2)
-
-
-K, WIDTH, F = _layers()
+_one, _by, _left, _around, _back = (
+    np.uint64(n) for n in (1, 11, 3, 24, 64 - 24)
+)  # Python's would make floats of words
 
 
 class Normals:
-    """An endless stream; how it is cut into `fill`s does not change it."""
+    """An endless stream of one type; how it is cut into `fill`s does not change it."""
 
-    def __init__(self, seed: np.random.SeedSequence) -> None:
-        self.state: NDArray[np.uint64] = np.random.SFC64(seed).state["state"]["state"].copy()
+    def __init__(self, seed: np.random.SeedSequence, dtype: Any = np.float64) -> None:
+        self.state = np.ones((4, LANES), np.uint64)  # the last row counts
+        self.state[:3] = seed.generate_state(3 * LANES, np.uint64).reshape(3, LANES)
+        self.words = np.empty(BLOCK // 8, np.uint64)
+        _mix(self.state, self.words[: MIXED * LANES])
+        self.block = np.empty(BLOCK // np.dtype(dtype).itemsize, dtype)
+        self.unused = 0  # of the block, at its end
 
-    def fill(self, shape: tuple[int, ...], dtype: np.dtype | type) -> Array:
+    def fill(self, shape: tuple[int, ...]) -> Array:
         """The next normals, in the order of memory."""
-        out = np.empty(shape, dtype)
-        _fill(self.state, out.reshape(-1))
+        out = np.empty(shape, self.block.dtype)
+        whole = self.words.view(f"i{out.itemsize}")
+        self.unused = _fill(self.state, self.words, whole, self.block, self.unused, out.reshape(-1))
         return out
 
 
 @kept_jit(nogil=True)
-def _fill(state: NDArray[np.uint64], out: Array) -> None:
-    a, b, c, count = state
-    for i in range(len(out)):
-        while True:
-            word, a, b, c, count = _next(a, b, c, count)
-            layer, place = word & np.uint64(255), np.int64((word >> np.uint64(9)) & np.uint64(2**52 - 1))
-            x = place * WIDTH[layer] * (1 - np.int64((word >> np.uint64(7)) & np.uint64(2)))  # sign: no branch to guess
-            if place < K[layer]:
-                break
-            first, a, b, c, count = _next(a, b, c, count)
-            if layer == 0:  # beyond r: exponentials until one fits under the curve
-                second, a, b, c, count = _next(a, b, c, count)
-                beyond, y = -math.log1p(-_uniform(first)) / R, -math.log1p(-_uniform(second))
-                while 2 * y <= beyond * beyond:
-                    first, a, b, c, count = _next(a, b, c, count)
-                    second, a, b, c, count = _next(a, b, c, count)
-                    beyond, y = -math.log1p(-_uniform(first)) / R, -math.log1p(-_uniform(second))
-                x = -(R + beyond) if place & 256 else R + beyond  # numpy's choice of another bit for the sign here
-                break
-            if (F[layer - 1] - F[layer]) * _uniform(first) + F[layer] < math.exp(-x * x / 2):
-                break
-        out[i] = x
-    state[0], state[1], state[2], state[3] = a, b, c, count
+def _fill(state: Any, words: Any, whole: Any, block: Any, unused: int, out: Array) -> int:
+    """out, from the block's end first, then by blocks; returns how many of the last block are left. whole: the words' memory."""
+    done = min(unused, len(out))
+    out[:done] = block[len(block) - unused :][:done]
+    unused -= done
+    while done < len(out):
+        _mix(state, words)
+        count = min(len(block), len(out) - done)
+        if count == len(block):
+            normals_of(whole, out[done : done + count])
+        else:
+            normals_of(whole, block)
+            out[done:] = block[:count]
+            unused = len(block) - count
+        done += count
+    return unused
 
 
-@numba.njit(nogil=True)
-def _next(a: Any, b: Any, c: Any, count: Any) -> tuple[Any, ...]:
-    """SFC64 (Doty-Humphrey): the word and the state after it."""
-    word = a + b + count
-    turned = (c << np.uint64(24)) | (c >> np.uint64(40))
-    return word, b ^ (b >> np.uint64(11)), c + (c << np.uint64(3)), turned + word, count + np.uint64(1)
-
-
-@numba.njit(nogil=True)
-def _uniform(word: Any) -> float:
-    return (word >> np.uint64(11)) * 2.0**-53
+@kept_jit(nogil=True)
+def _mix(state: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
+    """The next len(out) / LANES words of every generator, a row of out each. They count alike."""
+    widest()
+    a, b, c, count = state[0], state[1], state[2], state[3, 0]
+    for i in range(0, len(out), LANES):
+        words = out[i : i + LANES]
+        for l in range(LANES):
+            x, y, z = a[l], b[l], c[l]
+            word = x + y + count
+            words[l] = word
+            a[l], b[l] = y ^ (y >> _by), z + (z << _left)
+            c[l] = ((z << _around) | (z >> _back)) + word
+        count += _one
+    state[3] = count
