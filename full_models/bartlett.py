@@ -15,7 +15,7 @@ from dynamics.machine_code import kept_jit
 from dynamics.run import Array
 from full_models.panels import gathered, packed
 from full_models.products import gemm
-from full_models.tile import ROW_BYTES, ROWS, tile
+from full_models.tile import ROW_BYTES, ROWS, empty, tile
 
 
 @kept_jit(nogil=True)
@@ -39,8 +39,7 @@ def moments_of_triangles(upper: Array, diagonal: Array, a: Array, b: Array, c: A
     """A = X Xᵀ/n and C = X Yᵀ/n (S, d, d) for Xᵀ = R a and Yᵀ = R b + R' c, with R the left and R' the right half of `triangles`
     and diagonal a, b, c (d,): `Law.columns` and the products where the law's blocks are diagonal, step by step in the caches."""
     (S, m), d = diagonal.shape, len(a)
-    A, C = np.empty((S, d, d), upper.dtype), np.empty((S, d, d), upper.dtype)
-    X, Y = np.empty((m, d), upper.dtype), np.empty((m, d), upper.dtype)
+    A, C, X, Y = empty((S, d, d), upper), empty((S, d, d), upper), empty((m, d), upper), empty((m, d), upper)
     over_n, whole = upper.dtype.type(1 / n), d % (ROW_BYTES // upper.itemsize) == 0
     for s in range(S):
         _scaled(upper[s], diagonal[s], a, b, c, X, Y)
@@ -70,7 +69,7 @@ def _scaled(upper: Array, diagonal: Array, a: Array, b: Array, c: Array, X: Arra
 def _triangle_products(alpha: float, X: Array, Y: Array, A: Array, C: Array) -> None:
     """A <- alpha XᵀX and C <- alpha XᵀY by tiles, whose sums end where the rows of the upper triangle X begin: half of them."""
     d, width, zero = len(X), ROW_BYTES // X.itemsize, X.dtype.type(0)
-    x, y, left = packed(X, width), packed(Y, width), np.empty((d, ROWS), X.dtype)
+    x, y, left = packed(X, width), packed(Y, width), empty((d, ROWS), X)
     for i in range(0, d, ROWS):
         last = i + ROWS
         gathered(X.T, i, left[:last])

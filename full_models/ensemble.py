@@ -23,7 +23,7 @@ from full_models.batches import Shape, Stream, stream
 from full_models.device_march import DeviceMarch
 from full_models.device_stream import DeviceStream
 from full_models.linear import NORM_LIMIT, population_loss, schedule
-from full_models.sgd_steps import Batched, Parts, Rates, Weights, aligned, compiled
+from full_models.sgd_steps import Batched, Parts, Rates, Weights, aligned_copy, compiled
 
 BLOCK = 2**17  # numbers of a batch block (1 MB in float64): beyond, its arrays come as fresh pages from the system
 ENGINES = ("compiled", "batched")
@@ -133,7 +133,7 @@ def _compiled_group(settings: Sequence[Setting], numbers: Sequence[int], dtype: 
     parts, rates, first = first_lanes(settings, dtype)
     states = [np.empty((len(numbers), len(times), *M.shape), dtype) for M in first]
     for i, r in enumerate(numbers):
-        source, state = streams(settings[0], r, dtype), Weights(*map(aligned, first))
+        source, state = streams(settings[0], r, dtype), Weights(*map(aligned_copy, first))
         for t in range(len(times)):
             for block in _blocks(steps, settings[0]) if t else ():
                 compiled(parts, rates, state, source.take(block))

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
 from dynamics.run import Array
-from full_models.tile import INT32, INT64, ROW_BYTES, ROWS
+from full_models.tile import INT32, INT64, ROW_BYTES, ROWS, empty
 
 
 def _at(context: Any, builder: Any, array_type: Any, array: Any, start: Any, count: int) -> Any:
@@ -83,7 +82,7 @@ def gathered(A: Array, i: int, panel: Array) -> None:
 def packed(B: Array, width: int) -> Array:
     """(n / width, k, width): B (k, n) by panels of its columns."""
     k, n = B.shape
-    panels = np.empty((n // width, k, width), B.dtype)
+    panels = empty((n // width, k, width), B)
     for l in range(k):
         for p in range(n // width):
             move_row(B, l * n + p * width, panels, (p * k + l) * width)
@@ -94,7 +93,7 @@ def packed(B: Array, width: int) -> Array:
 def packed_transpose(B: Array, width: int) -> Array:
     """The same of a transpose: its columns lie along memory."""
     k, n = B.shape
-    panels = np.empty((n // width, k, width), B.dtype)
+    panels = empty((n // width, k, width), B)
     for p in range(n // width):
         for q in range(0, width, 4):
             for l in range(0, k - 3, 4):

@@ -26,7 +26,7 @@ from numba.extending import get_cython_function_address, intrinsic, overload
 
 from dynamics.run import Array
 from full_models.panels import gathered, packed, packed_transpose
-from full_models.tile import ROW_BYTES, ROWS, tile
+from full_models.tile import ROW_BYTES, ROWS, empty, tile
 
 SMALL = 2**15  # bytes of B up to which tiles read it as it lies: the size of a first cache
 LARGE = 2**17  # bytes of B up to which its panels stay in a second cache beside what else the product reads
@@ -76,7 +76,7 @@ def _tiles(alpha: float, A: Array, B: Array, bj: int, bl: int, beta: float, C: A
 def _tiles_of_transpose(alpha: float, A: Array, B: Array, bj: int, bl: int, beta: float, C: Array, width: int) -> None:
     """The rows of A lie across memory: those of a tile are gathered."""
     (m, n), k = C.shape, A.shape[1]
-    panel = np.empty((k, ROWS), A.dtype)
+    panel = empty((k, ROWS), A)
     for i in range(0, m, ROWS):
         gathered(A, i, panel)
         for j in range(0, n, width):

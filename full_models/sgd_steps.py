@@ -30,7 +30,7 @@ from dynamics.run import Array
 from dynamics.setting import Setting
 from full_models.batches import Batch, Moments, Pairs
 from full_models.products import gemm
-from full_models.tile import VECTOR_BYTES
+from full_models.tile import VECTOR_BYTES, aligned, empty
 
 
 class Rates(NamedTuple):
@@ -74,25 +74,22 @@ def compiled(parts: Parts, rates: Rates, weights: Weights, batch: Batch) -> None
     steps(parts, rates, *weights, *arrays)
 
 
-def aligned(M: Array) -> Array:
-    """A contiguous copy that begins at a whole vector, as an array of numpy's does by luck: a vector across two lines of the
-    cache is read twice, which makes products of d = 64 up to a twentieth slower."""
-    memory = np.empty(M.nbytes + VECTOR_BYTES, np.uint8)
-    first = -memory.ctypes.data % VECTOR_BYTES
-    out = memory[first : first + M.nbytes].view(M.dtype).reshape(M.shape)
+def aligned_copy(M: Array) -> Array:
+    """A contiguous one, which begins at a whole vector."""
+    out = aligned(np.empty, M.shape, M.dtype)
     out[...] = M
     return out
 
 
 def _for_vectors(M: Array) -> Array:
-    return M if M.flags.c_contiguous and M.ctypes.data % VECTOR_BYTES == 0 else aligned(M)
+    return M if M.flags.c_contiguous and M.ctypes.data % VECTOR_BYTES == 0 else aligned_copy(M)
 
 
 @kept_jit(nogil=True)
 def _steps_on_pairs(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, X: Array, Y: Array) -> None:
     """E has h/n in it and D = -Pᵀ E, so that P and W take their gradients inside the products."""
     (L, k, _), (S, _, n) = W.shape, X.shape
-    H, E, D, gP = np.empty((k, n), W.dtype), np.empty((k, n), W.dtype), np.empty((k, n), W.dtype), np.empty_like(P[0])
+    H, E, D, gP = empty((k, n), W), empty((k, n), W), empty((k, n), W), empty((k, k), W)
     Xt, Yt = _transposed(X), _transposed(Y) if parts.through else Y
     for l in range(L):
         h, eta, eta_p, alpha_p, beta = rates.h[l], rates.eta[l], rates.eta_p[l], rates.alpha_p[l], rates.beta[l]
@@ -113,7 +110,7 @@ def _steps_on_pairs(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, X:
 def _steps_on_moments(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, A: Array, C: Array, B: Array) -> None:
     """∂J/∂P asks for the old W and ∂J/∂W for the old P: here D = ∂J/∂W is stored."""
     L, k, d = W.shape
-    Q, G, D, gP = np.empty((k, d), W.dtype), np.empty((k, d), W.dtype), np.empty((k, d), W.dtype), np.empty_like(P[0])
+    Q, G, D, gP = empty((k, d), W), empty((k, d), W), empty((k, d), W), empty((k, k), W)
     Ct = _transposed(C)
     for l in range(L):
         h, eta, eta_p, alpha_p, beta = rates.h[l], rates.eta[l], rates.eta_p[l], rates.alpha_p[l], rates.beta[l]
@@ -136,7 +133,7 @@ def _steps_on_moments(parts: Parts, rates: Rates, W: Array, P: Array, V: Array, 
 def _transposed(M: Array) -> Array:
     """(S, a, b) as (S, b, a), its rows contiguous: for all lanes at once what `gemm` would do for each."""
     S, a, b = M.shape
-    out = np.empty((S, b, a), M.dtype)
+    out = empty((S, b, a), M)
     for s in range(S):
         for j in range(b):
             for i in range(a):

@@ -16,7 +16,7 @@ from full_models.device_march import DeviceMarch
 from full_models.ensemble import first_lanes, sgd_ensemble
 from full_models.law import Law
 from full_models.linear import sgd
-from full_models.sgd_steps import Batched, Weights, aligned
+from full_models.sgd_steps import Batched, Weights, aligned_copy
 from full_models.tile import VECTOR_BYTES
 
 torch.set_num_threads(1)
@@ -105,7 +105,9 @@ def test_drawn_moments_have_the_mean_and_covariance_of_a_batch(name: str, kind: 
 def test_what_the_products_read_begins_at_a_whole_vector() -> None:
     M = np.arange(41.0)[1:].reshape(2, 4, 5)  # eight bytes after another number
     for given in (M, M.mT, M.astype("float32")):
-        copies = [aligned(given) for _ in range(20)]  # all in memory at once: numpy begins every other one at a vector
+        copies = [
+            aligned_copy(given) for _ in range(20)
+        ]  # all in memory at once: numpy begins every other one at a vector
         assert all(copy.ctypes.data % VECTOR_BYTES == 0 for copy in copies)
         assert copies[0].flags.c_contiguous and copies[0].dtype == given.dtype
         np.testing.assert_array_equal(copies[0], given)

@@ -19,7 +19,6 @@ moved five times.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +28,7 @@ from numpy.typing import NDArray
 from dynamics.machine_code import kept_jit
 from dynamics.vector_width import widest
 from full_models.losses.exponential import exponential
-from full_models.tile import ROW_BYTES, ROWS, tile
+from full_models.tile import NARROW_ROWS, ROW_BYTES, ROWS, VECTOR_BYTES, aligned, narrow_tile, tile
 
 BLOCK = (832 // ROW_BYTES | 1) * ROW_BYTES  # bytes of a row of U, S and E: an odd number of rows of tiles
 CHUNK = 64  # keys
@@ -61,18 +60,18 @@ def make_room(N: int, d: int, dtype: np.dtype[Any], bounded: bool, gradient: boo
     width = ROW_BYTES // dtype.itemsize
     R = BLOCK // dtype.itemsize
     lines = up(d, width) // width
-    zeros = partial(np.zeros, dtype=dtype)
-    return Room(
-        U=zeros((R // width, d, width)),
-        K=zeros((CHUNK, (lines | 1) * width)),
-        S=zeros((CHUNK, R)),
-        E=zeros((up(N, ROWS) if gradient else CHUNK, R)),
-        W=zeros((lines, R, width)),
-        tops=zeros((0 if bounded else -(-N // CHUNK), R)),
-        top=zeros(R),
-        Z=zeros(R),
-        score=zeros(R),
-    )
+    shapes = {
+        "U": (R // width, d, width),
+        "K": (CHUNK, (lines | 1) * width),
+        "S": (CHUNK, R),
+        "E": (up(N, NARROW_ROWS) if gradient else CHUNK, R),
+        "W": (lines, R, width),
+        "tops": (0 if bounded else -(-N // CHUNK), R),
+        "top": (R,),
+        "Z": (R,),
+        "score": (R,),
+    }
+    return Room(**{name: aligned(np.zeros, shape, dtype) for name, shape in shapes.items()})
 
 
 def by_blocks(
@@ -87,7 +86,8 @@ def by_blocks(
     """
     N, d = q.shape
     room, J = make_room(N, d, q.dtype, bounded, gradient), np.empty(N, q.dtype)
-    gq, gk = (np.zeros((up(N, ROWS) if gradient else 0, up(d, ROW_BYTES // q.itemsize)), q.dtype) for _ in range(2))
+    shape = up(N, NARROW_ROWS) if gradient else 0, up(d, VECTOR_BYTES // q.itemsize)
+    gq, gk = (aligned(np.zeros, shape, q.dtype) for _ in range(2))
     for first in range(0, N, R := len(room.Z)):
         rows = slice(first, first + R)
         softmax_block(q[rows], w[rows], k, c, first, offset, bounded, safe, gradient, room, J[rows], gq[rows], gk)
@@ -104,8 +104,7 @@ def softmax_block(
     """`by_blocks` of the rows q (r, d) first, first + 1, …: J and gq out, gk added to; both have as
     many rows, and D numbers, as whole tiles take for r, N and d."""
     widest()
-    N, R, D = len(k), len(room.Z), gk.shape[1]
-    one = q.dtype.type(1)
+    N, R = len(k), len(room.Z)
     own = q.dtype.type(2 - 2 * safe if bounded else -np.inf)  # exp of it is nothing beside the smallest Z
     _load(q, w, room)
     room.top[:] = 0 if bounded else -np.inf
@@ -117,9 +116,7 @@ def softmax_block(
         E = room.E[j if gradient else 0 :]
         _exponentials(room.S, n, bounded, q.dtype.type(-1.25 * safe), E, room.Z, room.top)
         if gradient:
-            for v in range(0, D, room.W.shape[2]):
-                for i in range(0, len(gq), ROWS):
-                    tile(E, i, 1, R, room.K, v, room.K.shape[1], n, one, one, gq, i * D + v, D)
+            _add_product(E, 1, R, room.K, 1, room.K.shape[1], n, gq)
     for i in range(len(q)):
         J[i] = np.log(room.Z[i]) + room.top[i] - room.score[i]
     if gradient:
@@ -140,13 +137,13 @@ def _load(q: Any, w: Any, room: Any) -> None:
 
 @njit(**COMPILED)
 def _scores(k: Any, c: Any, start: int, first: int, offset: int, rows: int, own: float, room: Any) -> int:
-    """S of the chunk from key `start` on, own scores replaced, positives noted; its number of keys, filled up to ROWS.
+    """S of the chunk from key `start` on, own scores replaced, positives noted; its number of keys, filled up to NARROW_ROWS.
 
     Keys beyond N have the score `own`.
     """
     N, d, R = *k.shape, len(room.Z)
     n = min(CHUNK, N - start)
-    whole = -(-n // ROWS) * ROWS
+    whole = -(-n // NARROW_ROWS) * NARROW_ROWS
     stride, width = room.K.shape[1], room.U.shape[2]
     one, zero = k.dtype.type(1), k.dtype.type(0)
     for j in range(n):
@@ -168,6 +165,20 @@ def _scores(k: Any, c: Any, start: int, first: int, offset: int, rows: int, own:
             room.S[first + i - start, i] = own
     room.S[n:whole] = own
     return whole
+
+
+@njit(**COMPILED)
+def _add_product(A: Any, ai: int, al: int, B: Any, bj: int, bl: int, k: int, C: Any) -> None:
+    """C += A B, A with k columns: number (i, l) of A is number i ai + l al of its memory, a tile's columns from j on begin in row
+    l of B at number j bj + l bl."""
+    (m, n), width, one = C.shape, ROW_BYTES // C.itemsize, C.dtype.type(1)
+    whole = n // width * width
+    for j in range(0, whole, width):
+        for i in range(0, m, ROWS):
+            tile(A, i * ai, ai, al, B, j * bj, bl, k, one, one, C, i * n + j, n)
+    if whole < n:
+        for i in range(0, m, NARROW_ROWS):
+            narrow_tile(A, i * ai, ai, al, B, whole * bj, bl, k, one, one, C, i * n + whole, n)
 
 
 @njit(**COMPILED)
@@ -210,8 +221,7 @@ def _exponentials(S: Any, n: int, bounded: bool, least: Any, E: Any, Z: Any, top
 @njit(**COMPILED)
 def _finish(q: Any, w: Any, k: Any, c: Any, shift: int, bounded: bool, room: Any, gq: Any, gk: Any) -> None:
     """The positives' part of both gradients, ∂J/∂q divided by Z, ∂J/∂k by the third product."""
-    (N, d), R, D, width = k.shape, len(room.Z), gk.shape[1], room.W.shape[2]
-    one = q.dtype.type(1)
+    (N, d), R, width = k.shape, len(room.Z), room.W.shape[2]
     for i in range(len(q)):
         at = (shift + i) % N
         share = w[i] / (q.dtype.type(N) * room.Z[i])
@@ -227,9 +237,7 @@ def _finish(q: Any, w: Any, k: Any, c: Any, shift: int, bounded: bool, room: Any
             at = (shift + i) % N
             if j <= at < end:
                 room.E[at, i] -= room.Z[i]
-        for v in range(0, D, width):
-            for i in range(j, end, ROWS):
-                tile(room.E, i * R, R, 1, room.W, v * R, width, R, one, one, gk, i * D + v, D)
+        _add_product(room.E[j:], R, 1, room.W, R, width, R, gk[j : j - (j - end) // NARROW_ROWS * NARROW_ROWS])
 
 
 @njit(**COMPILED)
