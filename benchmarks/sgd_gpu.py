@@ -30,7 +30,7 @@ import torch
 from tqdm import tqdm
 
 from full_models.device_march import DeviceMarch
-from full_models.device_stream import DEVICE_STEPS, DeviceStream
+from full_models.device_stream import DEVICE_STEPS, device_stream
 from full_models.ensemble import first_lanes, sgd_ensemble
 from full_models.sgd_steps import Batched, Weights
 
@@ -49,7 +49,7 @@ def marching(d: int, batch: int, dtype: str, replicas: int, rates: int) -> Calla
     lanes = [s.replace(training__lr=h, training__t_end=h * DEVICE_STEPS) for h in np.geomspace(1e-3, 1e-2, rates)]
     parts, each, first = first_lanes(lanes, np.dtype(dtype))
     weights = Weights(*(torch.from_numpy(M).cuda().expand(replicas, *M.shape).clone() for M in first))
-    source = DeviceStream(s, range(replicas), getattr(torch, dtype), "cuda")
+    source = device_stream(s, range(replicas), getattr(torch, dtype), "cuda")
     march = DeviceMarch(Batched(parts, each, weights), source).march
     march(2 * DEVICE_STEPS)  # once without, once with the recording of the graph
     return march

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from full_models.batches import Batch
@@ -21,19 +23,21 @@ class DeviceMarch:
         self.lanes, self.source = lanes, source
         self.graph: torch.cuda.CUDAGraph | None = None
         self.ready = False  # to be recorded
-        self.block: list[Batch] = []  # what is left of the batches drawn last
+        self.block: Iterator[Batch] = iter(())  # what is left of the batches drawn last
+        self.left = 0  # how many
 
     def march(self, steps: int) -> None:
         """Take so many steps."""
         while steps:
-            if self.ready and not self.block and steps >= DEVICE_STEPS:
+            if self.ready and not self.left and steps >= DEVICE_STEPS:
                 self._replay()
                 steps -= DEVICE_STEPS
                 continue
-            if not self.block:
-                self.block = _apart(self.source.take())
+            if not self.left:
+                self.block, self.left = self.source.take(), DEVICE_STEPS
                 self.ready = self.lanes.W.device.type == "cuda"
-            self.lanes.step(self.block.pop(0))
+            self.lanes.step(next(self.block))
+            self.left -= 1
             steps -= 1
 
     def _replay(self) -> None:
@@ -42,11 +46,6 @@ class DeviceMarch:
             for generator in self.source.generators.values():
                 self.graph.register_generator_state(generator)
             with torch.cuda.graph(self.graph):
-                for batch in _apart(self.source.take()):
+                for batch in self.source.take():
                     self.lanes.step(batch)
         self.graph.replay()
-
-
-def _apart(block: Batch) -> list[Batch]:
-    """The batches of a block's steps, each with arrays (R, d, ·)."""
-    return [type(block)(*(None if M is None else M[s] for M in block)) for s in range(DEVICE_STEPS)]

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from dynamics.run import Array, Run
-from dynamics.setting import GaussianViews, Setting, SettingError
+from dynamics.setting import Setting, SettingError
 from dynamics.start import start
 from dynamics.views import moments
 from full_models.batches import Shape, Stream, stream
 from full_models.device_march import DeviceMarch
-from full_models.device_stream import DeviceStream
+from full_models.device_stream import device_stream
 from full_models.linear import NORM_LIMIT, population_loss, schedule
 from full_models.sgd_steps import Batched, Parts, Rates, Weights, aligned_copy, compiled
 
@@ -47,8 +47,8 @@ def sgd_ensemble(
     training. Those of one width and one number of steps march together. For several learning rates give each the horizon
     of as many steps: `[s.replace(training__lr=h, training__t_end=h * steps) for h in rates]`.
     Replica r sees the stream of number seed0 + r, whatever runs beside it; `streams` says who draws it. These are not the
-    streams of `linear.sgd`. engine "compiled" (the default on the CPU) or "batched" (tensors on `device`, whose Gaussian
-    streams come from torch generators there: again others).
+    streams of `linear.sgd`. engine "compiled" (the default on the CPU) or "batched" (tensors on `device`, whose streams come
+    from torch generators there: again others).
     obs (R, T, …): W, P, V, and loss, the population J, in float64. facts: lr, steps, seconds (of the whole group), engine.
     diverged: "raise" a SettingError once all are done, or "drop" the Settings in which a replica left ‖·‖ <= 1e6.
     """
@@ -179,8 +179,8 @@ def _march(
     lanes: Batched, setting: Setting, numbers: range, dtype: Any, streams: Streams, device: str
 ) -> Callable[[int], None]:
     """A function that takes so many steps, on the device's own stream or on batches that `streams` draw."""
-    if streams is stream and isinstance(setting.views, GaussianViews):
-        return DeviceMarch(lanes, DeviceStream(setting, numbers, getattr(torch, str(dtype)), device)).march
+    if streams is stream:
+        return DeviceMarch(lanes, device_stream(setting, numbers, getattr(torch, str(dtype)), device)).march
     sources = [streams(setting, r, dtype) for r in numbers]
 
     def march(steps: int) -> None:

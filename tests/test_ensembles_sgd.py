@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sgd_cases import BASE, FORMS, ROUNDING, STEPS, VARIANTS, SamePairs, gap
-from sgd_law import FOUR_SE, LAWS, drawn, entries, least_p_value, standard_errors_off, worst
+from sgd_law import FOUR_SE, LAWS, drawn, entries, least_p_of, least_p_value, standard_errors_off, worst
 
 from dynamics.setting import GaussianViews, PointViews, SettingError
 from dynamics.views import moments
@@ -187,6 +187,36 @@ def test_a_streams_batches_average_to_the_settings_moments(name: str, batch: int
 
 
 @pytest.mark.parametrize("batch", [2, 30])
+def test_a_devices_images_are_drawn_as_those_of_the_pool(batch: int) -> None:
+    setting = VARIANTS["images"].replace(training__batch=batch)
+    m, got = moments(setting), drawn(setting, "cpu")
+    expected = np.concatenate([m.A.ravel(), m.C.ravel()])
+    assert worst(entries(got), expected) < 4.5  # standard errors, n = 20 000, 18 entries
+    assert least_p_of(got, drawn(setting, "numpy")) > FOUR_SE  # n = 20 000 against 20 000, 5 functionals
+    one_view = Moments(got.A, got.A, None)  # both views the same
+    assert worst(entries(one_view), expected) > 8
+    larger = drawn(setting.replace(training__batch=2 * batch), "cpu")
+    assert least_p_of(got, larger) < FOUR_SE
+
+
+@pytest.mark.parametrize("batch", [2, 30])
+def test_a_devices_images_do_not_depend_on_what_runs_beside_them(batch: int) -> None:
+    setting = VARIANTS["images"].replace(training__batch=batch)
+    many, few = (
+        [
+            torch.stack(M)
+            for M in zip(*device_stream.DeviceImages(setting, r, torch.float64, "cpu").take(), strict=True)
+            if M[0] is not None
+        ]
+        for r in (range(60, 200), range(126, 130))
+    )
+    for one, other in zip(many, few, strict=True):
+        assert one.shape[:2] == (16, 140)
+        np.testing.assert_allclose(one[:, 66:70], other, rtol=1e-12, atol=1e-14)  # products may round otherwise
+        assert (one[:, :-1] - one[:, 1:]).abs().amax((0, 2, 3)).min() > 0.01  # every replica has its own
+
+
+@pytest.mark.parametrize("batch", [2, 30])
 @pytest.mark.parametrize("name", ["predictor", "images", "invariance"])
 def test_how_a_stream_is_cut_does_not_change_it(name: str, batch: int) -> None:
     setting = VARIANTS[name].replace(training__batch=batch)
@@ -227,24 +257,27 @@ def test_how_many_teams_are_drawn_together_does_not_change_a_stream(
     drawn = []
     for room in (1, 2**28):  # one team at a time, or all
         monkeypatch.setattr(device_stream, "DRAWN", room)
-        source = device_stream.DeviceStream(BASE.replace(training__batch=batch), range(60, 200), torch.float64, "cpu")
+        source = device_stream.DeviceGaussians(
+            BASE.replace(training__batch=batch), range(60, 200), torch.float64, "cpu"
+        )
         assert source.together == (1 if room == 1 else 2**28 // (64 * 16 * 6 * min(batch, 3) * 8))
-        drawn.append([M.clone() for M in source.take() if M is not None])
+        drawn.append([torch.stack(M) for M in zip(*source.take(), strict=True) if M[0] is not None])
     for one, other in zip(*drawn, strict=True):
         assert one.shape[:2] == (16, 140)
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)  # products may round otherwise
         assert (one[:, :-1] - one[:, 1:]).abs().amax((0, 2, 3)).min() > 0.01  # every replica has its own
 
 
+@pytest.mark.parametrize("views", ["predictor", "images"])
 @pytest.mark.parametrize("batch", [2, 30])
 @pytest.mark.parametrize("cuts", [(40,), (3, 37), (16, 16, 8), (1, 30, 9)])
-def test_a_march_takes_the_minibatches_of_its_stream_in_order(cuts: tuple[int, ...], batch: int) -> None:
-    setting = BASE.replace(training__batch=batch)
+def test_a_march_takes_the_minibatches_of_its_stream_in_order(cuts: tuple[int, ...], batch: int, views: str) -> None:
+    setting = VARIANTS[views].replace(training__batch=batch)
     parts, rates, first = first_lanes([setting], np.dtype("float64"))
 
     def start() -> tuple[Batched, device_stream.DeviceStream]:
         weights = Weights(*(torch.from_numpy(M).expand(3, *M.shape).clone() for M in first))
-        return Batched(parts, rates, weights), device_stream.DeviceStream(setting, range(3), torch.float64, "cpu")
+        return Batched(parts, rates, weights), device_stream.device_stream(setting, range(3), torch.float64, "cpu")
 
     lanes, source = start()
     march = DeviceMarch(lanes, source).march
@@ -252,9 +285,9 @@ def test_a_march_takes_the_minibatches_of_its_stream_in_order(cuts: tuple[int, .
         march(steps)
     plain, source = start()
     for step in range(40):
-        if (at := step % device_stream.DEVICE_STEPS) == 0:
+        if step % device_stream.DEVICE_STEPS == 0:
             block = source.take()
-        plain.step(type(block)(*(None if M is None else M[at] for M in block)))
+        plain.step(next(block))
     assert torch.equal(lanes.W, plain.W) and torch.equal(lanes.P, plain.P)
 
 

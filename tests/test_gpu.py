@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 import torch
 from sgd_cases import BASE, FORMS, ROUNDING, VARIANTS, SamePairs, gap
-from sgd_law import FOUR_SE, LAWS, drawn, least_p_value, standard_errors_off
+from sgd_law import FOUR_SE, LAWS, drawn, entries, least_p_of, least_p_value, standard_errors_off, worst
 from test_blocked import excess, views
 
 from dynamics.setting import SettingError
+from dynamics.views import moments
 from full_models import probe
 from full_models.deep import train_deep
 from full_models.deep_settings import DEEP
@@ -71,6 +72,16 @@ def test_drawn_moments_have_the_mean_and_covariance_of_a_batch(name: str) -> Non
 
 
 @pytest.mark.parametrize("batch", [2, 30])
+def test_images_are_drawn_as_those_of_the_pool(batch: int) -> None:
+    setting = VARIANTS["images"].replace(training__batch=batch)
+    m, got = moments(setting), drawn(setting, "cuda")
+    assert (
+        worst(entries(got), np.concatenate([m.A.ravel(), m.C.ravel()])) < 4.5
+    )  # standard errors, n = 20 000, 18 entries
+    assert least_p_of(got, drawn(setting, "numpy")) > FOUR_SE  # n = 20 000 against 20 000, 5 functionals
+
+
+@pytest.mark.parametrize("batch", [2, 30])
 def test_a_run_does_not_depend_on_what_runs_beside_it(batch: int) -> None:
     base = BASE.replace(training__batch=batch, training__t_end=1.0, training__points=3)
     many = [base.replace(network__k=k, training__lr=h) for k in (2, 4) for h in (0.1, 0.05)]
@@ -95,7 +106,7 @@ def test_a_thousand_replicas_at_once_agree_in_law_with_those_of_the_cpu() -> Non
 
 
 @pytest.mark.parametrize("batch", [2, 30])
-@pytest.mark.parametrize("name", ["two decays", "symmetric P", "symmetrised ema"])
+@pytest.mark.parametrize("name", ["two decays", "symmetric P", "symmetrised ema", "images"])
 def test_blocks_replayed_as_a_graph_are_the_steps_one_by_one(name: str, batch: int) -> None:
     """Records every 10 steps leave no block of 16 whole; one record after 160 steps leaves nine to the graph."""
     setting = VARIANTS[name].replace(training__batch=batch, training__t_end=0.05 * 160)
@@ -105,6 +116,17 @@ def test_blocks_replayed_as_a_graph_are_the_steps_one_by_one(name: str, batch: i
     for M in "WPV":
         np.testing.assert_allclose(replayed[M][:, -1], stepped[M][:, -1], rtol=1e-12, atol=1e-14)  # the same kernels
         assert np.abs(stepped[M][:, -1] - stepped[M][:, -2]).max() > 1e-4  # ten steps are seen
+
+
+@pytest.mark.parametrize("batch", [2, 30])
+@pytest.mark.parametrize("name", ["predictor", "images"])
+def test_single_steps_after_a_graph_go_on_in_the_stream(name: str, batch: int) -> None:
+    """Records every 40 steps: two blocks, of which the second is replayed, and 8 steps one by one, then 8 and two replays, …"""
+    setting = VARIANTS[name].replace(training__batch=batch, training__t_end=0.05 * 120)
+    (mixed,), (whole,) = (sgd_ensemble([setting.replace(training__points=n)], 70, device="cuda") for n in (4, 121))
+    for M in "WPV":
+        np.testing.assert_allclose(mixed[M], whole[M][:, ::40], rtol=1e-12, atol=1e-14)  # the same kernels
+        assert np.abs(whole[M][:, 40] - whole[M][:, 39]).max() > 1e-5  # a step is seen
 
 
 def test_a_full_memory_is_one_sentence() -> None:
