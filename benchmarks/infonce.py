@@ -5,8 +5,8 @@
     blocked            the project's `blocked_info_nce`, by blocks of rows
     NT-Xent: lightly   NTXentLoss of the lightly package, against `blocked_nt_xent` of the same 2N rows
 
-tau = 0.1, cosine critic. The bound of a row is 6 N² d operations at the measured rate of large products and N²
-exponentials at the fastest rate in cache that is known here (numpy's, torch's, or the project's own); `bound_at_shape_s`
+tau = 0.1, cosine critic. The bound of a row is 6 N² d operations (NT-Xent, N its rows, whose scores are a symmetric matrix: 4)
+at the measured rate of large products and N² exponentials at the fastest rate in cache that is known here (numpy's, torch's, or the project's own); `bound_at_shape_s`
 takes the products at the rate of their own shapes instead, blocks of rows x d x N, which no library runs at the large
 rate where d is small. Memory is the peak beyond the inputs, in a process of its own in which compilers are loaded already.
 Errors are against float64 autograd where that fits. The machine's speed drifts within seconds: a row is 5 rounds (1 with
@@ -39,6 +39,7 @@ DTYPES = ("float64", "float32")
 PLAIN_LIMIT = 8192  # from here on the N x N matrices of naive and plain forms are gigabytes each
 GOALS = {"times naive": 4.0, "times less memory": 30.0, "share of the bound": 0.75}
 GOAL_N = 4096
+OPERATIONS = {False: 6, True: 4}  # times N² d, of InfoNCE and of NT-Xent
 Gradients = tuple[float, Any, Any]
 
 
@@ -164,18 +165,19 @@ def row(name: str, N: int, d: int, dtype: str, repeats: int, memory: bool) -> di
     out: dict[str, Any] = {"N": N, "d": d, "dtype": dtype, "method": name}
     if name == "NT-Xent: lightly" and not harness.installed("lightly"):
         return out | {"skipped": "lightly is not installed"}
-    data, rows = views(N, d, dtype), 2 * N if name.startswith("NT") else N
+    data, symmetric = views(N, d, dtype), name.startswith("NT")
+    rows = 2 * N if symmetric else N
     run = partial(METHODS[name], *data)
     other = partial(naive, *views(N, d, "float64")) if (name, N) == ("blocked", GOAL_N) else None
     if repeats > 1:
         run()
-    rounds = [_round(run, other, rows, d, dtype) for _ in range(repeats)]
+    rounds = [_round(run, other, rows, d, dtype, OPERATIONS[symmetric]) for _ in range(repeats)]
     seconds = [r["seconds"] for r in rounds]
     out |= {"seconds": statistics.median(seconds), "s_min": min(seconds), "s_max": max(seconds), "repeats": repeats}
     for key in ("bound_s", "share_of_bound", "bound_at_shape_s", "share_at_shape", *(["times_naive"] if other else [])):
         out[key] = statistics.median(r[key] for r in rounds)
     if N < PLAIN_LIMIT:
-        exact = by_torch(nt_xent if name.startswith("NT") else info_nce, *(x.astype(float) for x in data))
+        exact = by_torch(nt_xent if symmetric else info_nce, *(x.astype(float) for x in data))
         out["error"] = errors(run(), exact)
     if memory:
         job, warm = partial(call, name, N, d, dtype), partial(prepare, name, N, d, dtype)
@@ -183,13 +185,15 @@ def row(name: str, N: int, d: int, dtype: str, repeats: int, memory: bool) -> di
     return out
 
 
-def _round(run: Callable[[], Any], other: Callable[[], Any] | None, rows: int, d: int, dtype: str) -> dict[str, float]:
+def _round(
+    run: Callable[[], Any], other: Callable[[], Any] | None, rows: int, d: int, dtype: str, operations: int
+) -> dict[str, float]:
     """Seconds of a run, and what the machine's rates just before and the naive form just after it make of them."""
     limits = rates(dtype, harness.FASTEST_OF)
     seconds = harness.measure(run, 1 if rows > PLAIN_LIMIT else harness.FASTEST_OF, warm_up=False).minimum
-    products = 6e-9 * rows**2 * d / limits[f"products {dtype}, GFLOP/s"]
+    products = 1e-9 * operations * rows**2 * d / limits[f"products {dtype}, GFLOP/s"]
     exps = 1e-9 * rows**2 / max(limits[f"exponentials {dtype} by {by}, G/s"] for by in EXPONENTIALS)
-    bound, at_shape = products + exps, max(products, seconds_at_shape(rows, d, dtype)) + exps
+    bound, at_shape = products + exps, max(products, operations / 6 * seconds_at_shape(rows, d, dtype)) + exps
     out = {"seconds": seconds, "bound_s": bound, "share_of_bound": bound / seconds}
     out |= {"bound_at_shape_s": at_shape, "share_at_shape": at_shape / seconds}
     if other:

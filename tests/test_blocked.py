@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -218,7 +219,13 @@ MUTATIONS = {
     "own score kept": ("if offset:\n        s.diag", "if False:\n        s.diag"),
     "own score of the first block masked in every block": ("s.diagonal(first)", "s.diagonal(0)"),
     "maximum not given back": ("score = score - top", "pass"),
-    "upstream gradient dropped": ("upstream * g)", "g)"),
+    "upstream gradient dropped": ("tuple(upstream * g for", "tuple(g for"),
+    **(
+        IN_COMPILED_BLOCKS := {
+            "norm taken for a constant in NT-Xent": ("_through_the_norm(g, z, c)", "pass"),
+            "the bound of scores forgotten": ("and 1 / tau <= _safe(both)", ""),
+        }
+    ),
 }
 
 
@@ -228,12 +235,15 @@ def test_a_fault_in_the_blocks_is_found(name: str) -> None:
     old, new = MUTATIONS[name]
     assert text.count(old) == 1
     mutant = types.ModuleType("mutant")
-    exec(compile(text.replace(old, new), "mutant", "exec"), mutant.__dict__)  # N is small: torch's path
+    exec(compile(text.replace(old, new), "mutant", "exec"), mutant.__dict__)  # N is small: torch's path …
+    if name in IN_COMPILED_BLOCKS:
+        mutant.__dict__["COMPILED_FROM"] = 0  # … but for these
     inputs = views(400, 6)
     twice = lambda loss: lambda *a, **k: 2 * loss(*a, **k)  # noqa: E731  an upstream gradient that is not 1
-    worst = max(
-        excess(twice(plain), twice(other), inputs, tau)
-        for plain, other in ((info_nce, mutant.blocked_info_nce), (nt_xent, mutant.blocked_nt_xent))
-        for tau in (0.3, 0.002)
-    )
+    with np.errstate(invalid="ignore"):  # a fault may take the logarithm of what is no number
+        worst = max(
+            excess(twice(plain), twice(other), inputs, tau)
+            for plain, other in ((info_nce, mutant.blocked_info_nce), (nt_xent, mutant.blocked_nt_xent))
+            for tau in (0.3, 0.001)  # exp 1000 is beyond float64
+        )
     assert worst > 1e6  # at the order of the fault; rounding is below 1

@@ -129,7 +129,7 @@ FAULTS = {
     "lengths of k lost in the scores": ("c[start + j] * k[start + j, l]", "k[start + j, l]"),
     "lengths of k lost in ∂J/∂k": ("gk *= c[: len(gk), None]", "pass"),
     "every second key lost in the sum": ("Z[i] += a + b", "Z[i] += a"),
-    "a chunk's tail lost": ("n = min(CHUNK, N - start)", "n = min(CHUNK, N - start) // ROWS * ROWS"),
+    "a chunk's tail lost": ("n = min(CHUNK, stop - start)", "n = min(CHUNK, stop - start) // ROWS * ROWS"),
     "keys beyond the last counted": ("room.S[n:whole] = own", "pass"),
     "maximum not given back": ("np.log(room.Z[i]) + room.top[i]", "np.log(room.Z[i])"),
     "sums before a higher maximum kept, Z": ("room.Z[i] *= factor", "pass"),
@@ -171,7 +171,7 @@ def as_python(text: str) -> Callable[..., Parts]:
         assert text.count(size) == 1
     text = (
         text.replace("BLOCK = (832 // ROW_BYTES | 1)", "BLOCK = 3")
-        .replace("CHUNK = 64", "CHUNK = 16")
+        .replace("CHUNK = 64", "CHUNK = 32")
         .replace("DEPTH = 256", "DEPTH = 4")
     )
     module = types.ModuleType("mutant")

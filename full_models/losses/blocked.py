@@ -13,7 +13,8 @@ out of the products, c_j = 1 / ‖k_j‖; the positive is taken away from π its
 small enough by Cauchy-Schwarz, exp s itself is summed, and the two passes that find and take away the maximum of a row
 fall away. On one CPU thread a block is compiled code of its own (`softmax_block`), from COMPILED_FROM rows on, where it
 repays its start: seconds at the first use on a machine, later some tenths from the disk, and the compiler's own memory
-(benchmarks/results/infonce.md says how much).
+(benchmarks/results/infonce.md says how much). There NT-Xent, whose rows are their own keys, makes half of its scores
+(`symmetric_block`): 4 N² d operations.
 
 The gradients are computed in the forward pass and kept; they have no derivative of their own: `create_graph` raises a RuntimeError.
 """
@@ -21,7 +22,7 @@ The gradients are computed in the forward pass and kept; they have no derivative
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ def blocked_info_nce(
         critic == "cosine" and M is None
     )  # normalised block by block; every other critic, and every check, is theirs
     q, k = critic_pair(z, z_plus, tau, "dot" if cosine else critic, M)
-    return _over_leading_axes(q, k, tau, 0, cosine)
+    return _over_leading_axes(lambda a, b: _Softmax.apply(a, b, tau, 0, cosine, _wants_gradient(a, b)), q, k)
 
 
 def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: str = "paper") -> Tensor:
@@ -58,28 +59,72 @@ def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: 
     scale = 1.0 if is_paper(convention) else 2.0
     check_pair(z, z_plus)
     check_positive(tau=tau)
-    both = torch.cat([z, z_plus], -2)
-    return scale * _over_leading_axes(both, both, tau, z.shape[-2], True)
+    N = z.shape[-2]
+
+    def loss(both: Tensor) -> Tensor:
+        if _compiles(both) and 1 / tau <= _safe(both):  # then a score serves its row and its column
+            return _Pairs.apply(both, tau, _wants_gradient(both))
+        return _Softmax.apply(both, both, tau, N, True, _wants_gradient(both))
+
+    return scale * _over_leading_axes(loss, torch.cat([z, z_plus], -2))
 
 
-def _over_leading_axes(q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool) -> Tensor:
-    """One network after another: each is large. offset: pos(i) = i + offset (mod N); > 0 also takes row i's own k_i out."""
-    with_gradient = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
-    if q.ndim == k.ndim == 2:  # spares the copy of the gradients that stacking them would be
-        return _Softmax.apply(q, k, tau, offset, cosine, with_gradient)
-    lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2])
-    pairs = zip(*(x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (q, k)), strict=True)
-    losses = [_Softmax.apply(a, b, tau, offset, cosine, with_gradient) for a, b in pairs]
-    return torch.stack(losses).reshape(lead) if losses else q.new_zeros(lead)
+def _over_leading_axes(loss: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """One network after another: each is large."""
+    if all(x.ndim == 2 for x in inputs):  # spares the copy of the gradients that stacking them would be
+        return loss(*inputs)
+    lead = torch.broadcast_shapes(*(x.shape[:-2] for x in inputs))
+    networks = zip(*(x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in inputs), strict=True)
+    losses = [loss(*network) for network in networks]
+    return torch.stack(losses).reshape(lead) if losses else inputs[0].new_zeros(lead)
+
+
+def _wants_gradient(*inputs: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+
+
+def _safe(z: Tensor) -> float:
+    """log(max) / 2 of the type: half, so that products of exp(± safe) are normal numbers too."""
+    return math.log(torch.finfo(z.dtype).max) / 2
+
+
+def _scaled(upstream: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+    """The gradients kept from the forward pass, times the one from above."""
+    if torch.is_grad_enabled():  # create_graph: they are constants, and would be taken for such
+        raise RuntimeError("a blocked loss has no second derivative: use info_nce or nt_xent for that")
+    return gradients if float(upstream) == 1 else tuple(upstream * g for g in gradients)  # mostly 1: no copy then
+
+
+class _Pairs(torch.autograd.Function):
+    """J of rows z (2N, d) that are their own keys, pos(i) = i + N (mod 2N), as a function of their directions."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, tau: float, with_gradient: bool) -> Tensor:
+        from full_models.losses.symmetric_block import by_pairs  # numba takes a third of a second to import
+
+        c = _inverse_lengths(z)
+        x, u = (a.detach().contiguous().numpy() for a in (z, c))
+        losses, g = (torch.from_numpy(a) for a in by_pairs(x, u, tau, _safe(z), with_gradient))
+        if with_gradient:
+            _through_the_norm(g, z, c)
+            ctx.save_for_backward(g)
+        return losses.mean()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return *_scaled(upstream, *ctx.saved_tensors), None, None
 
 
 class _Softmax(torch.autograd.Function):
-    """J above as a function of q and k, each (N, d), or of their directions where `cosine`."""
+    """J above as a function of q and k, each (N, d), or of their directions where `cosine`.
+
+    offset: pos(i) = i + offset (mod N); > 0 also takes row i's own k_i out.
+    """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool, with_gradient: bool) -> Tensor:
         b, c = (_inverse_lengths(z) if cosine else z.new_ones(len(z)) for z in (q, k))
-        safe = math.log(torch.finfo(q.dtype).max) / 2  # half, so that products of exp(± safe) are normal numbers too
+        safe = _safe(q)
         bounded = (1.0 if cosine else _bound(q, k)) / tau <= safe  # False for NaN
         blocks = _compiled if _compiles(q) else _by_torch
         losses, gq, gk = blocks(q, k, b / tau, c, offset, bounded, safe, with_gradient)
@@ -92,12 +137,10 @@ class _Softmax(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if torch.is_grad_enabled():  # create_graph: the gradients kept are constants, and would be taken for such
-            raise RuntimeError("a blocked loss has no second derivative: use info_nce or nt_xent for that")
         gq, gk = ctx.saved_tensors
         needs_q, needs_k, *_ = ctx.needs_input_grad
-        scaled = (lambda g: g) if float(upstream) == 1 else (lambda g: upstream * g)  # mostly 1: no copy then
-        return scaled(gq) if needs_q else None, scaled(gk) if needs_k else None, None, None, None, None
+        scaled = iter(_scaled(upstream, *(g for g, needs in ((gq, needs_q), (gk, needs_k)) if needs)))
+        return next(scaled) if needs_q else None, next(scaled) if needs_k else None, None, None, None, None
 
 
 Parts = tuple[Tensor, Tensor, Tensor]

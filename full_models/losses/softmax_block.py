@@ -106,17 +106,17 @@ def softmax_block(
     widest()
     N, R = len(k), len(room.Z)
     own = q.dtype.type(2 - 2 * safe if bounded else -np.inf)  # exp of it is nothing beside the smallest Z
-    _load(q, w, room)
+    load(q, w, room)
     room.top[:] = 0 if bounded else -np.inf
     gq[:] = 0
     for j in range(0, N, CHUNK):
-        n = _scores(k, c, j, first, offset, len(q), own, room)
+        n = scores(k, c, j, N, first, offset, len(q), own, room)
         if not bounded:
             _raise_top(n, room, room.tops[j // CHUNK], gq)
         E = room.E[j if gradient else 0 :]
         _exponentials(room.S, n, bounded, q.dtype.type(-1.25 * safe), E, room.Z, room.top)
         if gradient:
-            _add_product(E, 1, R, room.K, 1, room.K.shape[1], n, gq)
+            add_product(E, 1, R, room.K, 1, room.K.shape[1], n, gq)
     for i in range(len(q)):
         J[i] = np.log(room.Z[i]) + room.top[i] - room.score[i]
     if gradient:
@@ -124,7 +124,7 @@ def softmax_block(
 
 
 @njit(**COMPILED)
-def _load(q: Any, w: Any, room: Any) -> None:
+def load(q: Any, w: Any, room: Any) -> None:
     """U of the block, columns beyond its rows zero, and Z = 0."""
     width = room.U.shape[2]
     if len(q) < len(room.Z):
@@ -136,13 +136,12 @@ def _load(q: Any, w: Any, room: Any) -> None:
 
 
 @njit(**COMPILED)
-def _scores(k: Any, c: Any, start: int, first: int, offset: int, rows: int, own: float, room: Any) -> int:
-    """S of the chunk from key `start` on, own scores replaced, positives noted; its number of keys, filled up to NARROW_ROWS.
-
-    Keys beyond N have the score `own`.
+def scores(k: Any, c: Any, start: int, stop: int, first: int, offset: int, rows: int, own: float, room: Any) -> int:
+    """S of a chunk of keys from `start` on, at most to `stop`, own scores replaced, positives noted; how many, filled up to
+    NARROW_ROWS. Keys beyond have the score `own`.
     """
     N, d, R = *k.shape, len(room.Z)
-    n = min(CHUNK, N - start)
+    n = min(CHUNK, stop - start)
     whole = -(-n // NARROW_ROWS) * NARROW_ROWS
     stride, width = room.K.shape[1], room.U.shape[2]
     one, zero = k.dtype.type(1), k.dtype.type(0)
@@ -168,7 +167,7 @@ def _scores(k: Any, c: Any, start: int, first: int, offset: int, rows: int, own:
 
 
 @njit(**COMPILED)
-def _add_product(A: Any, ai: int, al: int, B: Any, bj: int, bl: int, k: int, C: Any) -> None:
+def add_product(A: Any, ai: int, al: int, B: Any, bj: int, bl: int, k: int, C: Any) -> None:
     """C += A B, A with k columns: number (i, l) of A is number i ai + l al of its memory, a tile's columns from j on begin in row
     l of B at number j bj + l bl."""
     (m, n), width, one = C.shape, ROW_BYTES // C.itemsize, C.dtype.type(1)
@@ -237,7 +236,7 @@ def _finish(q: Any, w: Any, k: Any, c: Any, shift: int, bounded: bool, room: Any
             at = (shift + i) % N
             if j <= at < end:
                 room.E[at, i] -= room.Z[i]
-        _add_product(room.E[j:], R, 1, room.W, R, width, R, gk[j : j - (j - end) // NARROW_ROWS * NARROW_ROWS])
+        add_product(room.E[j:], R, 1, room.W, R, width, R, gk[j : j - (j - end) // NARROW_ROWS * NARROW_ROWS])
 
 
 @njit(**COMPILED)

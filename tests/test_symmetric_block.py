@@ -1,0 +1,139 @@
+"""Blocks whose scores serve a row and a column, against the formula in long doubles; and that each part of them is needed."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_softmax_block import TYPES, as_python, formula, safe
+
+from full_models.losses import softmax_block, symmetric_block
+from full_models.losses.softmax_block import BLOCK, CHUNK, DEPTH
+from full_models.losses.symmetric_block import by_pairs
+
+Parts = tuple[Any, Any]
+SOURCE = Path(symmetric_block.__file__).read_text()
+
+
+def rows(M: int, d: int, dtype: Any) -> tuple[Any, Any]:
+    """z and c = 1 / ‖z‖, with neighbours and positives that are alike."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((M, d)) + 0.3 * rng.standard_normal(d)
+    z[M // 2 :] += z[: M // 2]
+    z = z.astype(dtype)
+    return z, (1 / np.linalg.norm(z.astype(float), axis=1)).astype(dtype)
+
+
+def excess(blocks: Callable[..., Parts], M: int, d: int, dtype: Any, tau: float) -> float:
+    """Largest difference from the formula over what rounding allows, as in test_softmax_block; infinite for a NaN."""
+    z, c = rows(M, d, dtype)
+    J, g = blocks(z, c, tau, safe(dtype), True)
+    expected, gq, gk = formula(z, z, c / np.longdouble(tau), c, M // 2)
+    law = 8 * (M + d) * np.finfo(dtype).eps / tau
+    unit = float(c.max()) / tau / M
+    worst = max(float(np.abs(J - expected).max()), float(np.abs(g - (gq + gk)).max()) / unit) / law
+    return worst if np.isfinite(worst) else np.inf
+
+
+@TYPES
+@pytest.mark.parametrize("tau", [0.03, 0.5])
+def test_blocks_are_the_formula(dtype: str, tau: float) -> None:
+    for d in (
+        1,
+        5,
+        8,
+        17,
+        40,
+        DEPTH + 3,
+    ):  # below, at and beyond a line of float64; tiles and a narrow one; two sums a score
+        assert excess(by_pairs, 2 * (CHUNK + 13), d, dtype, tau) <= 1, d
+
+
+@TYPES
+def test_every_number_of_rows(dtype: str) -> None:
+    """Around a tile, a chunk of keys and a block of rows, which all end somewhere else."""
+    R = BLOCK // np.dtype(dtype).itemsize
+    sizes = [
+        *range(2, 12, 2),
+        CHUNK - 2,
+        CHUNK,
+        CHUNK + 2,
+        R - 2,
+        R,
+        R + 2,
+        R + CHUNK,
+        R + CHUNK + 2,
+        2 * R + 4,
+        3 * R + 6,
+    ]
+    for M in sizes:
+        assert excess(by_pairs, M, 3, dtype, 0.2) <= 1, M
+
+
+@TYPES
+def test_without_a_gradient_the_values_are_the_same(dtype: str) -> None:
+    given = *rows(300, 6, dtype), 0.2, safe(dtype)
+    J, g = by_pairs(*given, False)
+    np.testing.assert_array_equal(J, by_pairs(*given, True)[0])
+    assert g.size == 0
+
+
+def test_a_nan_is_in_every_sum() -> None:
+    z, c = rows(300, 6, "float64")
+    z[140, 3] = np.nan
+    J, g = by_pairs(z, c, 0.2, safe("float64"), True)
+    assert np.isnan(J).all() and np.isnan(g).all()
+
+
+FAULTS = {
+    "the block's own keys for both": (
+        "len(q), stop - start, start >= end, room.Z",
+        "len(q), stop - start, True, room.Z",
+    ),
+    "later keys for their row alone, in the sums": (
+        "len(q), stop - start, start >= end, room.Z",
+        "len(q), stop - start, False, room.Z",
+    ),
+    "later keys for their row alone, in the gradient": ("        if start >= end:\n", "        if False:\n"),
+    "the block's own keys twice in the gradient": ("        if start >= end:\n", "        if True:\n"),
+    "the sum of the row alone": ("(inverse[i] + other)", "inverse[i]"),
+    "the sum of the key alone": ("(inverse[i] + other)", "other"),
+    "one positive": ("g[i, l] - 2 * c[at]", "g[i, l] - c[at]"),
+    "the wrong positive": ("at = (i + M // 2) % M", "at = (i + M // 2 + 1) % M"),
+    "lengths lost in the columns": ("= c[first + i] * q[i, l]", "= q[i, l]"),
+    "the score of the second view lost": ("score[first + i] = score[first + i + M // 2] = ", "score[first + i] = "),
+    "chunks over the block's end": ("min(j + CHUNK, end)", "min(j + CHUNK, M)"),
+    "share of a row": ("share[i] * (", "share[0] * ("),
+}
+
+
+def mutant(text: str) -> Callable[..., Parts]:
+    """by_pairs of a source, uncompiled, on the uncompiled parts of softmax_block with small blocks."""
+    parts = as_python(Path(softmax_block.__file__).read_text())
+    module = types.ModuleType("mutant")
+    exec(compile(re.sub(r"@(kept_jit|njit)\(.*\)\n", "", text), "mutant", "exec"), module.__dict__)
+    names = ("CHUNK", "add_product", "load", "make_room", "scores")
+    module.__dict__.update({name: parts.__globals__[name] for name in names}, exponential=np.exp, widest=lambda: None)
+    return module.by_pairs
+
+
+def worst_of(blocks: Callable[..., Parts]) -> float:
+    with np.errstate(all="ignore"):  # a fault may divide by zero
+        return max(excess(blocks, M, 18, "float64", 0.2) for M in (62, 110))
+
+
+def test_the_source_read_as_python_is_the_formula() -> None:
+    assert worst_of(mutant(SOURCE)) <= 1
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found(name: str) -> None:
+    old, new = FAULTS[name]
+    assert SOURCE.count(old) == 1
+    # rounding is below 1; each fault is one of at least 1e-3 of the unit, and the law here is 8 (128) eps / 0.2 = 1e-12
+    assert worst_of(mutant(SOURCE.replace(old, new))) > 1e6
