@@ -67,7 +67,7 @@ def _scaled(upper: Array, diagonal: Array, a: Array, b: Array, c: Array, X: Arra
 
 @njit(nogil=True)
 def _triangle_products(alpha: float, X: Array, Y: Array, A: Array, C: Array) -> None:
-    """A <- alpha XᵀX and C <- alpha XᵀY by tiles, whose sums end where the rows of the upper triangle X begin: half of them."""
+    """A <- alpha XᵀX and C <- alpha XᵀY by tiles, whose sums end where the columns of the upper triangle X do: half of them."""
     d, width, zero = len(X), ROW_BYTES // X.itemsize, X.dtype.type(0)
     x, y, left = packed(X, width), packed(Y, width), empty((d, ROWS), X)
     for i in range(0, d, ROWS):

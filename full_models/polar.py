@@ -74,9 +74,7 @@ def _radius_of_a_form(word: Any) -> Callable[[Any], Any]:
     real, whole, m = form.real, form.whole, form.fraction
     least, ones, one_bits = whole(form.bits(math.sqrt(0.5))), whole(2**m - 1), whole(form.bits(1.0))
     lifted = whole(form.bits(math.sqrt(0.5)) - (LOWEST << m))
-    magic = whole(
-        form.bits(1.5 * 2.0**m)
-    )  # a float of a whole number k is that of these bits + k: AVX2 cannot convert int64
+    magic = whole(form.bits(1.5 * 2.0**m))  # the bits of k + 1.5·2^m are k more: AVX2 does not convert int64
     unmagic = real(1.5 * 2.0**m + LOWEST)
     one, two, ln2 = real(1), real(2), real(math.log(2))
     half, cell, positive = real(0.5), real(2.0**-form.cells), whole(np.iinfo(whole).max)
