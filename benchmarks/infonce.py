@@ -6,12 +6,13 @@
     NT-Xent: lightly   NTXentLoss of the lightly package, against `blocked_nt_xent` of the same 2N rows
 
 tau = 0.1, cosine critic. The bound of a row is 6 N² d operations (NT-Xent, N its rows, whose scores are a symmetric matrix: 4)
-at the measured rate of large products and N² exponentials at the fastest rate in cache that is known here (numpy's, torch's, or the project's own); `bound_at_shape_s`
-takes the products at the rate of their own shapes instead, blocks of rows x d x N, which no library runs at the large
-rate where d is small. Memory is the peak beyond the inputs, in a process of its own in which compilers are loaded already.
-Errors are against float64 autograd where that fits. The machine's speed drifts within seconds: a row is 5 rounds (9 where the
-goals are, 1 with --quick or beyond N = 8192), in each of which the run, the machine's rates, and where the goals are the naive form, are timed
-one after another, each at the fastest of 3; a row's ratios are the medians of its rounds'.
+at the measured rate of large products and N² exponentials at the fastest rate in cache that is known here (numpy's, torch's,
+or the project's own); `bound_at_shape_s` takes the products at the rate of their own shapes instead, blocks of rows x d x N,
+which no library runs at the large rate where d is small. Memory is the peak beyond the inputs, in a process of its own in
+which compilers are loaded already. Errors are against float64 autograd where that fits. The machine's speed drifts within
+seconds: a row is 5 rounds (9 where the goals are, 1 with --quick or beyond N = 8192), in each of which the run, the machine's
+rates, and where the goals are the naive form, are timed one after another, each at the fastest of 3; a row's ratios are the
+medians of its rounds'.
 """
 
 from __future__ import annotations
