@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sgd_cases import BASE, FORMS, ROUNDING, STEPS, VARIANTS, SamePairs, gap
 from sgd_law import FOUR_SE, LAWS, drawn, entries, least_p_of, least_p_value, standard_errors_off, worst
 
-from dynamics.setting import GaussianViews, PointViews, SettingError
+from dynamics.setting import GaussianViews, ImageViews, PointViews, SettingError
 from dynamics.views import moments
 from full_models import batches, device_stream
 from full_models.batches import GaussianStream, Moments, Pairs, Shape, stream
@@ -197,6 +199,15 @@ def test_a_devices_images_are_drawn_as_those_of_the_pool(batch: int) -> None:
     assert worst(entries(one_view), expected) > 8
     larger = drawn(setting.replace(training__batch=2 * batch), "cpu")
     assert least_p_of(got, larger) < FOUR_SE
+
+
+@pytest.mark.parametrize("kind", ["numpy", "cpu"])
+def test_views_in_pairs_stay_in_order(kind: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    np.savez(tmp_path / "pairs.npz", x=x, x_plus=2 * x)
+    views = ImageViews(data=str(tmp_path / "pairs.npz"), augment="pairs", d=0)
+    batch = drawn(BASE.replace(views=views, training__batch=4), kind)
+    np.testing.assert_allclose(batch.C, 2 * batch.A, rtol=1e-12, atol=1e-14)  # rounding of 4 products
 
 
 @pytest.mark.parametrize("batch", [2, 30])
