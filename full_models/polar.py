@@ -105,12 +105,12 @@ def _turned_of_a_form(r: Any, word: Any) -> Callable[[Any, Any], Any]:
     real, whole, m = form.real, form.whole, form.fraction
     length, sign = np.iinfo(whole).bits, whole(np.iinfo(whole).min)
     ones, one = whole(2**m - 1), whole(form.bits(1.0))
-    middle = real(1.5 - 2.0 ** -(m + 1))
+    middle, half_a_cell = real(1.5), real(2.0 ** -(m + 1))  # their difference is no number of the type
     series = [real((-1) ** (i // 2) * (math.pi / 2) ** i / math.factorial(i)) for i in range(2 * form.turn_terms)]
     cosines, sines = tuple(series[-2::-2]), tuple(series[::-2])
 
     def compiled(r: Any, word: Any) -> Any:
-        t = whole(whole(whole(word >> (length - m)) & ones) | one).view(real) - middle
+        t = whole(whole(whole(word >> (length - m)) & ones) | one).view(real) - middle + half_a_cell
         q = t * t
         c, s = cosines[0], sines[0]
         for i in range(1, len(cosines)):

@@ -84,6 +84,23 @@ def test_the_formula_is_that_of_wider_numbers(form: Form) -> None:
 
 
 @KINDS
+def test_the_angles_lie_symmetrically_about_zero(form: Form) -> None:
+    """Where all bits of t turn, the sine changes its sign and nothing else does, to the last bit."""
+    words = some_words(form)
+    half, spare = len(words) // 2, np.iinfo(form.whole).bits - form.fraction
+    turned_round = words.copy()
+    turned_round[half:] ^= form.whole(-1 << spare)
+    one, other = np.empty(len(words), form.real), np.empty(len(words), form.real)
+    normals_of(words, one)
+    normals_of(turned_round, other)
+    swapped = (words[half:] & 1).astype(bool)
+    sines, cosines = (np.where(s, one[:half], one[half:]) for s in (swapped, ~swapped))
+    np.testing.assert_array_equal(np.where(swapped, other[:half], other[half:]), -sines)
+    np.testing.assert_array_equal(np.where(swapped, other[half:], other[:half]), cosines)
+    assert (sines != 0).mean() > 0.99  # but where r rounds to 0
+
+
+@KINDS
 def test_the_series_have_the_terms_that_the_last_place_asks_for_and_no_more(form: Form) -> None:
     half_a_place = np.finfo(form.real).eps / 4  # of 1, seen from below
     s = (math.sqrt(2) - 1) / (math.sqrt(2) + 1)  # at m = √2
