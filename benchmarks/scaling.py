@@ -152,8 +152,7 @@ def imagenet() -> list[str]:
     return [
         "## ImageNet-scale transfer runs", "",
         f"On paper. Measured are the core's product rate ({here:.3g} GFLOP/s, `results/{source}`) and what an {card} does in SimCLR's "
-        f"steps of a ResNet-18 on 32 x 32 pixels ({measured:.3g} TFLOP/s, {trained['notes']['recipe']['precision']}, "
-        f"`results/{trained_source}`); the other cards' rates and all of the following are assumed:", "",
+        f"steps of a ResNet-18 on 32 x 32 pixels ({measured:.3g} TFLOP/s, `results/{trained_source}`); the other cards' rates and all of the following are assumed:", "",
         *(f"- {name}: {value:g}" for name, value in ASSUMED.items() if not name.startswith("seconds")), "",
         *table(rows), "",
         "A transfer axis of one figure (four weight decays x two EMA rates x five seeds) is forty such runs. Each reads "

@@ -21,9 +21,8 @@ LANES = 32  # generators side by side
 BLOCK = 8192  # bytes of words, and of normals, made at a time: both stay in the first cache
 MIXED = 12  # rounds before the first word, as numpy's
 
-_one, _by, _left, _around, _back = (
-    np.uint64(n) for n in (1, 11, 3, 24, 64 - 24)
-)  # Python's would make floats of words
+# Whole numbers of Python's would make floats of the words.
+_one, _by, _left, _around, _back = (np.uint64(n) for n in (1, 11, 3, 24, 64 - 24))
 
 
 class Normals:

@@ -196,7 +196,7 @@ def test_a_devices_images_are_drawn_as_those_of_the_pool(batch: int) -> None:
     assert worst(entries(got), expected) < 4.5  # standard errors, n = 20 000, 18 entries
     assert least_p_of(got, drawn(setting, "numpy")) > FOUR_SE  # n = 20 000 against 20 000, 5 functionals
     one_view = Moments(got.A, got.A, None)  # both views the same
-    assert worst(entries(one_view), expected) > 8
+    assert worst(entries(one_view), expected) > 8  # the right ones stay below 4.5
     larger = drawn(setting.replace(training__batch=2 * batch), "cpu")
     assert least_p_of(got, larger) < FOUR_SE
 

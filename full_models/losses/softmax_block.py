@@ -236,7 +236,8 @@ def _finish(q: Any, w: Any, k: Any, c: Any, shift: int, bounded: bool, room: Any
             at = (shift + i) % N
             if j <= at < end:
                 room.E[at, i] -= room.Z[i]
-        add_product(room.E[j:], R, 1, room.W, R, width, R, gk[j : j - (j - end) // NARROW_ROWS * NARROW_ROWS])
+        whole = -(-(end - j) // NARROW_ROWS) * NARROW_ROWS
+        add_product(room.E[j:], R, 1, room.W, R, width, R, gk[j : j + whole])
 
 
 @njit(**COMPILED)
