@@ -14,7 +14,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from dynamics.run import Array
-from full_models.tile import INT32, INT64, ROW_BYTES, ROWS, empty
+from full_models.tile import ROW_BYTES, ROWS, empty
+from full_models.vectors import INT32, INT64
 
 
 def _at(context: Any, builder: Any, array_type: Any, array: Any, start: Any, count: int) -> Any:

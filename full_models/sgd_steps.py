@@ -30,7 +30,8 @@ from dynamics.run import Array
 from dynamics.setting import Setting
 from full_models.batches import Batch, Moments, Pairs
 from full_models.products import gemm
-from full_models.tile import VECTOR_BYTES, aligned, empty
+from full_models.tile import aligned, empty
+from full_models.vectors import VECTOR_BYTES
 
 
 class Rates(NamedTuple):

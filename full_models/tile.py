@@ -1,7 +1,6 @@
 """A tile of a product, held in registers while the sum runs: the kernel of every small or blocked product in compiled code.
 
 A tile is ROWS rows and two vectors of C, a narrow one twice the rows and one vector, for columns that two would overrun.
-Written as LLVM vectors, since loops over arrays that may overlap vectorise by luck.
 """
 
 from __future__ import annotations
@@ -12,21 +11,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from dynamics.vector_width import has_512_bits
+from full_models.vectors import VECTOR_BYTES, Vectors
 
 # Of a tile. AVX2: 8 sums, as many as hide the latency of two units that take 4 cycles; 16 registers hold them and the factors.
 # AVX-512: 16 sums of 32 registers, so that a number of A that is read serves as many operations though a vector is longer.
-# Where registers are narrower LLVM takes several.
-ROWS, VECTORS, VECTOR_BYTES = (8, 2, 64) if has_512_bits() else (4, 2, 32)
+ROWS, VECTORS = (8, 2) if has_512_bits() else (4, 2)
 ROW_BYTES = VECTORS * VECTOR_BYTES  # of a row of a tile: one cache line, or two
 NARROW_ROWS = VECTORS * ROWS
-INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
 
 def aligned(allocate: Callable[..., NDArray[Any]], shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -61,46 +57,17 @@ def _tile(rows: int, vectors: int) -> Callable[..., Any]:
 
 
 def _tile_code(rows: int, vectors: int, kind: Any, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    lanes, align = VECTOR_BYTES * 8 // kind.bitwidth, kind.bitwidth // 8
-    _, a, ai, al, _, b, bl, k, alpha, beta, _, c, ci = arguments
-    A, B, C = (context.make_array(signature.args[i])(context, builder, arguments[i]).data for i in (0, 4, 10))
-    vector = ir.VectorType(context.get_value_type(kind), lanes)
-    undefined, everywhere = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes)
-
-    def at(data: Any, start: Any, *steps: tuple[Any, Any]) -> Any:
-        """Address of the number at start + Σ count stride."""
-        for count, stride in steps:
-            start = builder.add(start, builder.mul(count, stride))
-        return builder.gep(data, [start])
-
-    def as_vector(address: Any) -> Any:
-        return builder.bitcast(address, vector.as_pointer())
-
-    def spread(number: Any) -> Any:
-        return builder.shuffle_vector(builder.insert_element(undefined, number, INT32(0)), undefined, everywhere)
-
-    def add_product(total: Any, x: Any, y: Any) -> Any:
-        """total + x y, fused where the machine can."""
-        return builder.fadd(total, builder.fmul(x, y, flags=("contract",)), flags=("contract",))
-
-    sums = {(r, v): cgutils.alloca_once(builder, vector) for r in range(rows) for v in range(vectors)}
+    code = Vectors(context, builder, kind)
+    A, a, ai, al, B, b, bl, k, alpha, beta, C, c, ci = code.opened(signature, arguments)
+    sums = code.sums(rows, vectors, A, a, ai, al, B, b, bl, k)
     for total in sums.values():
-        builder.store(ir.Constant(vector, [0.0] * lanes), total)
-    with cgutils.for_range(builder, k) as loop:
-        right = [builder.load(as_vector(at(B, b, (loop.index, bl), (INT64(v), INT64(lanes)))), align=align)
-                 for v in range(vectors)]  # fmt: skip
-        left = [spread(builder.load(at(A, a, (INT64(r), ai), (loop.index, al)))) for r in range(rows)]
-        for (r, v), total in sums.items():
-            builder.store(add_product(builder.load(total), left[r], right[v]), total)
-    for total in sums.values():
-        builder.store(builder.fmul(spread(alpha), builder.load(total)), total)
-    out = {(r, v): as_vector(at(C, c, (INT64(r), ci), (INT64(v), INT64(lanes)))) for r, v in sums}
+        builder.store(builder.fmul(code.spread(alpha), builder.load(total)), total)
+    out = code.rows(C, c, ci, rows, vectors)
     with builder.if_then(builder.fcmp_unordered("!=", beta, beta.type(0.0))):
         for rv, total in sums.items():
-            kept = builder.load(out[rv], align=align)
-            builder.store(add_product(builder.load(total), spread(beta), kept), total)
+            builder.store(code.add_product(builder.load(total), code.spread(beta), code.load(out[rv])), total)
     for rv, total in sums.items():
-        builder.store(builder.load(total), out[rv], align=align)
+        code.store(builder.load(total), out[rv])
     return context.get_dummy_value()
 
 

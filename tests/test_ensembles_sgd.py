@@ -19,7 +19,7 @@ from full_models.ensemble import first_lanes, sgd_ensemble
 from full_models.law import Law
 from full_models.linear import sgd
 from full_models.sgd_steps import Batched, Weights, aligned_copy
-from full_models.tile import VECTOR_BYTES
+from full_models.vectors import VECTOR_BYTES
 
 torch.set_num_threads(1)
 

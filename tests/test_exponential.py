@@ -109,5 +109,5 @@ def test_special_arguments(kind: Any) -> None:
     exponentials(x, y)
     assert y[0] == y[1] == 1  # exactly: all terms but the first are 0
     assert np.isnan(y[2:]).all()
-    with pytest.raises(NotImplementedError, match=r"call numpy\.exp"):
+    with pytest.raises(NotImplementedError, match="not usable in pure-python"):
         exponential(0.0)

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from dynamics.machine_code import kept_jit
@@ -33,7 +34,6 @@ class Form:
     """What a floating type asks for. g: coefficients of g(r), the highest power first; ln2: its two parts, high and low."""
 
     dtype: type[np.floating[Any]]
-    bits: Any  # the integer type of the same length
     g: tuple[float, ...]
     ln2: tuple[float, float]
 
@@ -41,7 +41,6 @@ class Form:
 FORMS: dict[Any, Form] = {
     types.float64: Form(
         np.float64,
-        types.int64,
         (
             2.5100375832561234e-08, 2.7620075879983367e-07, 2.7557268480310024e-06, 2.4801521322368692e-05,
             0.00019841269863040545, 0.0013888888917196719, 0.008333333333330065, 0.041666666666624164,
@@ -51,54 +50,46 @@ FORMS: dict[Any, Form] = {
     ),
     types.float32: Form(
         np.float32,
-        types.int32,
         (0.0013926176, 0.008363173, 0.041666556, 0.16666578, 0.5),
         (0.693359375, -0.00021219444),  # 355 / 512, and the rest
     ),
 }  # fmt: skip
 
 
-@intrinsic
-def _power_of_two(context: Any, t: Any) -> Any:
-    """2^k from t = k + bias + 1.5·2^m: the bits of t, shifted left by m, read as a number."""
-    form = FORMS[t]
-    mantissa = np.finfo(form.dtype).nmant
+def exponential_code(builder: Any, kind: Any, x: Any) -> Any:
+    """Machine code for exp x, of a number or a vector of numbers of that kind. No sum may be rearranged: t - magic would be t."""
+    form, fused = FORMS[kind], {"flags": ("contract",)}
+    about = np.finfo(form.dtype)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        bits = builder.bitcast(arguments[0], context.get_value_type(form.bits))
-        shifted = builder.shl(bits, context.get_constant(form.bits, mantissa))
-        return builder.bitcast(shifted, context.get_value_type(t))
+    def of_type(type_: Any, value: Any) -> Any:
+        return ir.Constant(type_, [value] * type_.count if isinstance(type_, ir.VectorType) else value)
 
-    return t(t), generate
+    def number(value: float) -> Any:
+        return of_type(x.type, float(form.dtype(value)))
 
+    def times_plus(a: Any, b: Any, c: Any) -> Any:
+        return builder.fadd(builder.fmul(a, b, **fused), c, **fused)
 
-def exponential(x: Any) -> Any:
-    """exp x of a float64 or float32 in log(tiny) <= x <= log(max) - 1 in compiled code; NaN of NaN. Not of use beyond."""
-    raise NotImplementedError("exponential is there for compiled code alone: call numpy.exp")
-
-
-@overload(
-    exponential, jit_options={"fastmath": {"contract"}}
-)  # `reassoc` would add and take away the magic for nothing
-def _exponential_of_a_form(x: Any) -> Callable[[Any], Any]:
-    form = FORMS[x]
-    about, number = np.finfo(form.dtype), form.dtype
-    per_ln2, one = number(1 / math.log(2)), number(1)
     magic = number(1.5 * 2.0**about.nmant + about.maxexp - 1)
-    high, low = (number(part) for part in form.ln2)
-    first, *rest = (*(number(c) for c in form.g), one, one)
-    others = tuple(rest)
+    t = times_plus(x, number(1 / math.log(2)), magic)
+    k, r = builder.fsub(t, magic), x
+    for part in form.ln2:
+        r = times_plus(k, number(-part), r)
+    p = number(form.g[0])
+    for coefficient in (*form.g[1:], 1, 1):
+        p = times_plus(p, r, number(coefficient))
+    bits = ir.IntType(kind.bitwidth)
+    bits = ir.VectorType(bits, x.type.count) if isinstance(x.type, ir.VectorType) else bits
+    power = builder.shl(builder.bitcast(t, bits), of_type(bits, about.nmant))
+    return builder.fmul(p, builder.bitcast(power, x.type))
 
-    def compiled(x: Any) -> Any:
-        t = x * per_ln2 + magic
-        k = t - magic
-        r = (x - k * high) - k * low
-        p = first
-        for c in others:
-            p = p * r + c
-        return p * _power_of_two(t)  # pyright: ignore[reportCallIssue]  numba adds the context
 
-    return compiled
+def _exponential(_: Any, x: Any) -> Any:
+    """exp x of a float64 or float32 in log(tiny) <= x <= log(max) - 1 in compiled code; NaN of NaN. Not of use beyond."""
+    return x(x), lambda context, builder, signature, arguments: exponential_code(builder, x, arguments[0])
+
+
+exponential: Callable[..., Any] = intrinsic(_exponential)
 
 
 @kept_jit(nogil=True)

@@ -13,8 +13,9 @@ down, and the E of the chunks before it when they are read again (the running ma
 
 Scores are held key by key (S and E, not their transposes), so that all three products read them as they lie. Their rows and
 those of K are odd multiples of a tile's row, since in strides of a power of two a column falls into a few sets of the
-cache. E, too large for the second cache, is written once and read once; with BLAS products and a pass between them it is
-moved five times.
+cache. Most are never held: of a chunk with no positive and no own key, where top is 0, tiles write E itself. E, too large for
+the second cache, is written once and read once, from its end, where it was written last; with BLAS products and a pass
+between them it is moved five times.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from numpy.typing import NDArray
 from dynamics.machine_code import kept_jit
 from dynamics.vector_width import widest
 from full_models.losses.exponential import exponential
-from full_models.tile import NARROW_ROWS, ROW_BYTES, ROWS, VECTOR_BYTES, aligned, narrow_tile, tile
+from full_models.losses.exponential_tile import exponential_tile
+from full_models.tile import NARROW_ROWS, ROW_BYTES, ROWS, aligned, narrow_tile, tile
+from full_models.vectors import VECTOR_BYTES
 
 BLOCK = (832 // ROW_BYTES | 1) * ROW_BYTES  # bytes of a row of U, S and E: an odd number of rows of tiles
-CHUNK = 64  # keys
+CHUNK = 128  # keys
 DEPTH = 256  # rows of U at a time: those of a tile then stay in the first cache
 COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -110,11 +113,14 @@ def softmax_block(
     room.top[:] = 0 if bounded else -np.inf
     gq[:] = 0
     for j in range(0, N, CHUNK):
-        n = scores(k, c, j, N, first, offset, len(q), own, room)
-        if not bounded:
-            _raise_top(n, room, room.tops[j // CHUNK], gq)
         E = room.E[j if gradient else 0 :]
-        _exponentials(room.S, n, bounded, q.dtype.type(-1.25 * safe), E, room.Z, room.top)
+        if bounded and k.shape[1] <= DEPTH and j + CHUNK <= N and not _named(j, j + CHUNK, first, len(q), offset, N):
+            n = _exponentials_at_once(k, c, j, room, E)
+        else:
+            n = scores(k, c, j, N, first, offset, len(q), own, room)
+            if not bounded:
+                _raise_top(n, room, room.tops[j // CHUNK], gq)
+            _exponentials(room.S, n, bounded, q.dtype.type(-1.25 * safe), E, room.Z, room.top)
         if gradient:
             add_product(E, 1, R, room.K, 1, room.K.shape[1], n, gq)
     for i in range(len(q)):
@@ -145,9 +151,7 @@ def scores(k: Any, c: Any, start: int, stop: int, first: int, offset: int, rows:
     whole = -(-n // NARROW_ROWS) * NARROW_ROWS
     stride, width = room.K.shape[1], room.U.shape[2]
     one, zero = k.dtype.type(1), k.dtype.type(0)
-    for j in range(n):
-        for l in range(d):
-            room.K[j, l] = c[start + j] * k[start + j, l]
+    _take_keys(k, c, start, n, room)
     room.K[n:whole] = 0
     for i in range(0, R, width):
         for l in range(0, d, DEPTH):
@@ -164,6 +168,34 @@ def scores(k: Any, c: Any, start: int, stop: int, first: int, offset: int, rows:
             room.S[first + i - start, i] = own
     room.S[n:whole] = own
     return whole
+
+
+@njit(**COMPILED)
+def _take_keys(k: Any, c: Any, start: int, n: int, room: Any) -> None:
+    """K of the n keys from `start` on."""
+    for j in range(n):
+        for l in range(k.shape[1]):
+            room.K[j, l] = c[start + j] * k[start + j, l]
+
+
+@njit(**COMPILED)
+def _named(start: int, stop: int, first: int, rows: int, offset: int, N: int) -> bool:
+    """Is one of the keys from start to stop the positive of a row from `first` on, or where offset > 0 that row's own?"""
+    met = False
+    for at in (first, first + offset, first + offset - N):
+        met = met or (start < at + rows and at < stop)
+    return met
+
+
+@njit(**COMPILED)
+def _exponentials_at_once(k: Any, c: Any, start: int, room: Any, E: Any) -> int:
+    """E = exp S of a whole chunk of keys from `start` on, none of them named, and Z += Σ_j E_ji; how many."""
+    d, R, stride, width = k.shape[1], len(room.Z), room.K.shape[1], room.U.shape[2]
+    _take_keys(k, c, start, CHUNK, room)
+    for i in range(0, R, width):
+        for j in range(0, CHUNK, ROWS):
+            exponential_tile(room.K, j * stride, stride, 1, room.U, i * d, width, d, E, j * R + i, R, room.Z, i)
+    return CHUNK
 
 
 @njit(**COMPILED)
@@ -228,14 +260,15 @@ def _finish(q: Any, w: Any, k: Any, c: Any, shift: int, bounded: bool, room: Any
             gq[i, l] = (gq[i, l] - room.Z[i] * c[at] * k[at, l]) * share
             room.W[l // width, i, l % width] = q[i, l] * share
     room.W[:, len(q) :] = 0
-    for j in range(0, N, CHUNK):
-        end = min(j + CHUNK, N)
+    for chunk in range(-(-N // CHUNK) - 1, -1, -1):
+        j, end = chunk * CHUNK, min((chunk + 1) * CHUNK, N)
         if not bounded:
-            _scale(room.E[j:end], room.tops[j // CHUNK], room.top)
-        for i in range(len(q)):
-            at = (shift + i) % N
-            if j <= at < end:
-                room.E[at, i] -= room.Z[i]
+            _scale(room.E[j:end], room.tops[chunk], room.top)
+        if _named(j, end, shift % N, len(q), 0, N):
+            for i in range(len(q)):
+                at = (shift + i) % N
+                if j <= at < end:
+                    room.E[at, i] -= room.Z[i]
         whole = -(-(end - j) // NARROW_ROWS) * NARROW_ROWS
         add_product(room.E[j:], R, 1, room.W, R, width, R, gk[j : j + whole])
 

@@ -23,7 +23,8 @@ from dynamics.machine_code import kept_jit
 from dynamics.vector_width import widest
 from full_models.losses.exponential import exponential
 from full_models.losses.softmax_block import CHUNK, COMPILED, Room, add_product, load, make_room, scores, up
-from full_models.tile import NARROW_ROWS, VECTOR_BYTES, aligned
+from full_models.tile import NARROW_ROWS, aligned
+from full_models.vectors import VECTOR_BYTES
 
 SUMS: dict[str, Any] = COMPILED | {"fastmath": {"contract", "reassoc"}}  # a row of E is summed by vectors
 
