@@ -1,18 +1,13 @@
 """InfoNCE of N samples, value and gradient: project and peers in one run. `python -m benchmarks.infonce [--quick]`.
 
-    naive numpy        the formula as one writes it in numpy: s, its softmax and the two gradients
-    autograd           the project's plain `info_nce` and torch's backward
-    blocked            the project's `blocked_info_nce`, by blocks of rows
-    NT-Xent: lightly   NTXentLoss of the lightly package, against `blocked_nt_xent` of the same 2N rows
-
-tau = 0.1, cosine critic. The bound of a row is 6 N² d operations (NT-Xent, N its rows, whose scores are a symmetric matrix: 4)
-at the measured rate of large products and N² exponentials at the fastest rate in cache that is known here (numpy's, torch's,
-or the project's own); `bound_at_shape_s` takes the products at the rate of their own shapes instead, blocks of rows x d x N,
-which no library runs at the large rate where d is small. Memory is the peak beyond the inputs, in a process of its own in
-which compilers are loaded already. Errors are against float64 autograd where that fits. The machine's speed drifts within
-seconds: a row is 5 rounds (9 where the goals are, 1 with --quick or beyond N = 8192), in each of which the run, the machine's
-rates, and where the goals are the naive form, are timed one after another, each at the fastest of 3; a row's ratios are the
-medians of its rounds'.
+The methods stand in `benchmarks.infonce_methods`; tau = 0.1, cosine critic. The bound of a row is 6 N² d operations (NT-Xent,
+N its rows, whose scores are a symmetric matrix: 4) at the measured rate of large products and N² exponentials at the fastest
+rate in cache that is known here (numpy's, torch's, or the project's own); `bound_at_shape_s` takes the products at the rate of
+their own shapes instead, blocks of rows x d x N, which no library runs at the large rate where d is small. Memory is the peak
+beyond the inputs, in a process of its own in which compilers are loaded already. Errors are against float64 autograd where
+that fits. The machine's speed drifts within seconds: a row is 5 rounds (9 where the goals are, 1 with --quick or beyond
+N = 8192), in each of which the run, the machine's rates, and where the goals are the naive form, are timed one after another,
+each at the fastest of 3; a row's ratios are the medians of its rounds'.
 """
 
 from __future__ import annotations
@@ -32,79 +27,15 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import plot
-from full_models.losses import blocked, blocked_info_nce, blocked_nt_xent, info_nce, nt_xent
+from benchmarks.infonce_methods import METHODS, Gradients, by_torch, call, naive, prepare, views
+from full_models.losses import blocked, info_nce, nt_xent
 from full_models.losses.exponential import exponentials
 
-TAU = 0.1
 DTYPES = ("float64", "float32")
 PLAIN_LIMIT = 8192  # from here on the N x N matrices of naive and plain forms are gigabytes each
 GOALS = {"times naive": 4.0, "times less memory": 30.0, "share of the bound": 0.75}
 GOAL_N = 4096
 OPERATIONS = {False: 6, True: 4}  # times N² d, of InfoNCE and of NT-Xent
-Gradients = tuple[float, Any, Any]
-
-
-@lru_cache(maxsize=2)
-def views(N: int, d: int, dtype: str) -> list[Any]:
-    """Two views (N, d) as numpy arrays."""
-    rng = np.random.default_rng(0)
-    z = rng.standard_normal((N, d))
-    return [z.astype(dtype), (z + rng.standard_normal((N, d))).astype(dtype)]
-
-
-def naive(z: Any, z_plus: Any) -> Gradients:
-    """What one writes first, with the gradient with respect to z and z⁺."""
-    N = len(z)
-    lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in (z, z_plus)]
-    q, k = z / lengths[0], z_plus / lengths[1]
-    s = q @ k.T / TAU
-    top = s.max(1, keepdims=True)
-    e = np.exp(s - top)
-    total = e.sum(1, keepdims=True)
-    loss = float((np.log(total[:, 0]) + top[:, 0] - np.diag(s)).mean())
-    pi = e / total
-    gradients = []
-    for u, length, g in ((q, lengths[0], pi @ k - k), (k, lengths[1], pi.T @ q - q)):
-        g = g / (TAU * N)
-        gradients.append((g - u * (g * u).sum(1, keepdims=True)) / length)
-    return loss, gradients[0], gradients[1]
-
-
-def by_torch(loss: Callable[..., torch.Tensor], z: Any, z_plus: Any) -> Gradients:
-    leaves = [torch.from_numpy(x).requires_grad_() for x in (z, z_plus)]
-    J = loss(*leaves, tau=TAU)
-    gz, gz_plus = torch.autograd.grad(J, leaves)
-    return J.item(), gz.numpy(), gz_plus.numpy()
-
-
-def lightly(z: torch.Tensor, z_plus: torch.Tensor, *, tau: float) -> torch.Tensor:
-    from lightly.loss import NTXentLoss  # pyright: ignore[reportMissingImports]
-
-    return NTXentLoss(temperature=tau)(z, z_plus)
-
-
-METHODS: dict[str, Callable[[Any, Any], Gradients]] = {
-    "naive numpy": naive,
-    "autograd": partial(by_torch, info_nce),
-    "blocked": partial(by_torch, blocked_info_nce),
-    "NT-Xent: autograd": partial(by_torch, nt_xent),
-    "NT-Xent: lightly": partial(by_torch, lightly),
-    "NT-Xent: blocked": partial(by_torch, blocked_nt_xent),
-}
-
-
-def call(name: str, N: int, d: int, dtype: str) -> Gradients:
-    """Picklable, for the child process in which memory is measured."""
-    torch.set_num_threads(1)
-    return METHODS[name](*views(N, d, dtype))
-
-
-def prepare(name: str, N: int, d: int, dtype: str) -> None:
-    """The inputs, which are not counted, and a small call that loads the compiler where the large one needs it."""
-    views(N, d, dtype)
-    least, blocked.COMPILED_FROM = blocked.COMPILED_FROM, 0
-    call(name, 256, d, dtype)
-    blocked.COMPILED_FROM = least
 
 
 def compiler_memory() -> float:

@@ -23,7 +23,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks import harness, plot
-from benchmarks.sgd import RATES, autograd_loop, by_moments, ensemble, setting, vmapped, work
+from benchmarks.sgd import by_moments, work
+from benchmarks.sgd_methods import RATES, autograd_loop, ensemble, setting, vmapped
 
 import numpy as np  # isort: skip  after the harness, which sets the thread counts
 import torch
