@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import MIB, peak_memory
-from full_models.losses import blocked, blocked_info_nce, blocked_nt_xent, info_nce, nt_xent, softmax_block
+from full_models.losses import blocked, blocked_info_nce, blocked_nt_xent, chunk, info_nce, nt_xent
 
 torch.set_num_threads(1)
 PATHS = {"compiled": 0, "torch": 10**9}  # the least number of rows that are compiled
-HEIGHTS = {"compiled": softmax_block.BLOCK, "torch": blocked.BLOCK}  # bytes
+HEIGHTS = {"compiled": chunk.BLOCK, "torch": blocked.BLOCK}  # bytes
 
 
 @pytest.fixture(params=PATHS)

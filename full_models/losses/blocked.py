@@ -104,7 +104,7 @@ class _Pairs(torch.autograd.Function):
 
         c = _inverse_lengths(z)
         x, u = (a.detach().contiguous().numpy() for a in (z, c))
-        losses, g = (torch.from_numpy(a) for a in by_pairs(x, u, tau, _safe(z), with_gradient))
+        losses, g = (torch.from_numpy(a) for a in by_pairs(x, u, tau, with_gradient))
         if with_gradient:
             _through_the_norm(g, z, c)
             ctx.save_for_backward(g)

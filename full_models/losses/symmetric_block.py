@@ -21,31 +21,29 @@ from numpy.typing import NDArray
 
 from dynamics.machine_code import kept_jit
 from dynamics.vector_width import widest
-from full_models.losses.exponential import exponential
-from full_models.losses.softmax_block import CHUNK, COMPILED, Room, add_product, load, make_room, scores, up
-from full_models.tile import NARROW_ROWS, aligned
+from full_models.losses.chunk import CHUNK, COMPILED, Room, add_keys, add_product, load, make_room, scores, up
+from full_models.losses.exponential_tile import summed_tile, weighed_tile
+from full_models.tile import NARROW_ROWS, ROWS, aligned
 from full_models.vectors import VECTOR_BYTES
 
-SUMS: dict[str, Any] = COMPILED | {"fastmath": {"contract", "reassoc"}}  # a row of E is summed by vectors
 
-
-def by_pairs(
-    z: NDArray[Any], c: NDArray[Any], tau: float, safe: float, gradient: bool
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def by_pairs(z: NDArray[Any], c: NDArray[Any], tau: float, gradient: bool) -> tuple[NDArray[Any], NDArray[Any]]:
     """J (M,) of every row, and ∂/∂z (M, d) of their mean, c = 1 / ‖z_i‖ held; an empty array where none is wanted.
 
-    z (M, d), contiguous, M even; c (M,) of its type; 1 / tau <= safe = log(max) / 2. NaN where a row holds one.
+    z (M, d), contiguous, M even; c (M,) of its type; 1 / tau <= log(max) / 2. NaN where a row holds one.
     """
     (M, d), kind = z.shape, z.dtype.type
     room = make_room(M, d, z.dtype, bounded=True, gradient=False)
     Z, score, w = np.zeros(M, z.dtype), np.empty(M, z.dtype), c / kind(tau)
     blocks = [slice(first, first + len(room.Z)) for first in range(0, M, len(room.Z))]
-    own = kind(2 - 2 * safe)  # exp of it is nothing beside the smallest Z
+    # exp of it is nothing beside the smallest Z, and yet no denormal over the largest: these slow a product's vectors down
+    own = kind(np.log(np.finfo(z.dtype).eps) - 5 - 1 / tau)
     for rows in blocks:
         sum_block(z[rows], w[rows], z, c, rows.start, own, room, Z, score)
     g = aligned(np.zeros, (up(M, NARROW_ROWS) if gradient else 0, up(d, VECTOR_BYTES // z.itemsize)), z.dtype)
     if gradient:
-        inverse = 1 / Z
+        inverse = np.zeros(up(M, NARROW_ROWS), z.dtype)  # tiles read whole rows of it
+        inverse[:M] = 1 / Z
         for rows in blocks:
             add_block(z[rows], w[rows], z, c, rows.start, own, room, inverse, g)
         take_positives(z, c, w / kind(M), g)
@@ -62,8 +60,11 @@ def sum_block(
     M, end = len(z), first + len(q)
     load(q, w, room)
     for start, stop in _chunks(first, end, M):
-        scores(z, c, start, stop, first, M // 2, len(q), own, room)
-        _sum(room.S, len(q), stop - start, start >= end, room.Z, Z[start:stop])
+        n, depth = scores(z, c, start, stop, first, M // 2, len(q), own, False, room)
+        _sum(n, depth, room)
+        if start >= end:
+            for j in range(start, stop):
+                Z[j] += room.T[j - start].sum()
     for i in range(len(q)):
         Z[first + i] += room.Z[i]
         if first + i < M // 2:
@@ -86,13 +87,15 @@ def add_block(
         room.Z[i] = inverse[first + i]
         for l in range(d):
             room.W[l // width, i, l % width] = c[first + i] * q[i, l]
-    ours = g[first : first + R]
     for start, stop in _chunks(first, end, M):
-        n = scores(z, c, start, stop, first, M // 2, len(q), own, room)
-        _weigh(room.S, stop - start, room.Z, inverse[start:stop], room.E)
-        add_product(room.E, 1, R, room.K, 1, room.K.shape[1], n, ours)
+        n, depth = scores(z, c, start, stop, first, M // 2, len(q), own, False, room)
+        _weigh(n, depth, inverse[start:], room)
+        add_keys(room.E, n, room)
         if start >= end:
             add_product(room.E, R, 1, room.W, R, width, R, g[start : start + n])
+    for i in range(len(q)):
+        for l in range(d):
+            g[first + i, l] += room.G[l, i]
 
 
 @njit(**COMPILED)
@@ -102,28 +105,26 @@ def _chunks(first: int, end: int, M: int) -> list[tuple[int, int]]:
     return own + [(j, min(j + CHUNK, M)) for j in range(end, M, CHUNK)]
 
 
-@njit(**SUMS)
-def _sum(S: Any, rows: int, n: int, both: bool, Z: Any, of_keys: Any) -> None:
-    """Z_i += Σ_j exp S_ji over n keys; where `both`, of_keys_j += Σ_i exp S_ji over the rows."""
-    widest()
-    for j in range(n):
-        s, total = S[j], S.dtype.type(0)
-        for i in range(rows):
-            e = exponential(s[i])
-            Z[i] += e
-            total += e
-        if both:
-            of_keys[j] += total
+@njit(**COMPILED)
+def _sum(n: int, depth: int, room: Any) -> None:
+    """Z_i += Σ_j exp S_ji over n keys, and T the same over the rows."""
+    R, stride, (d, width), lanes = len(room.Z), room.K.shape[1], room.U.shape[1:], room.T.shape[1]
+    room.T[:] = 0
+    for i in range(0, R, width):
+        for j in range(0, n, ROWS):
+            summed_tile(room.K, j * stride, stride, 1, room.U, i * d, width, depth, room.S, j * R + i, R,
+                        room.Z, i, room.T, j * lanes)  # fmt: skip
 
 
 @njit(**COMPILED)
-def _weigh(S: Any, n: int, inverse: Any, of_keys: Any, E: Any) -> None:
-    """E_ji = exp(S_ji) (1/Z_i + 1/Z_j) of n keys."""
-    widest()
-    for j in range(n):
-        s, e, other = S[j], E[j], of_keys[j]
-        for i in range(len(inverse)):
-            e[i] = exponential(s[i]) * (inverse[i] + other)
+def _weigh(n: int, depth: int, of_keys: Any, room: Any) -> None:
+    """E_ji = exp(S_ji) (1/Z_i + 1/Z_j) of n keys; 1/Z_i in room.Z."""
+    R, stride, (d, width) = len(room.Z), room.K.shape[1], room.U.shape[1:]
+    for i in range(0, R, width):
+        for j in range(0, n, ROWS):
+            at = j * R + i
+            weighed_tile(room.K, j * stride, stride, 1, room.U, i * d, width, depth, room.S, at, R,
+                         room.Z, i, of_keys, j, room.E, at, R)  # fmt: skip
 
 
 @kept_jit(**COMPILED)
