@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from mpmath import mp, mpf
-from numba import types
+from numba import njit, types
 
 from full_models.losses.exponential import FORMS, exponential, exponentials
+from full_models.losses.exponential_tile import exponential_tile, tile_below_top
+from full_models.tile import ROW_BYTES, ROWS
 
 KINDS = pytest.mark.parametrize("kind", [types.float64, types.float32], ids=str)
 HALF = mp.log(2) / 2
@@ -97,6 +99,29 @@ def test_less_than_one_unit_in_the_last_place(kind: Any) -> None:
     exponentials(x, y)
     assert units_off(x, y) < 1  # half a unit of the last sum, the rest from r and r² g(r), each below half of 1
     assert units_off(x, y * (1 + 2 * np.finfo(x.dtype).eps)) > 1  # the measure sees two units
+
+
+@njit
+def by_tiles(S: np.ndarray, top: np.ndarray, E: np.ndarray, Z: np.ndarray) -> None:
+    """Of scores that are held, (ROWS, a tile's columns): E[0] = exp S, E[1] = exp(S - top), Z their sums over the rows."""
+    n = S.shape[1]
+    exponential_tile(S, 0, n, 1, S, 0, n, 0, S, 0, n, E[0], 0, n, Z[0], 0)
+    tile_below_top(S, 0, n, 1, S, 0, n, 0, S, 0, n, top, S.dtype.type(-5), E[1], 0, n, Z[1], 0)
+
+
+@KINDS
+def test_tiles_give_the_same_bits(kind: Any) -> None:
+    dtype = FORMS[kind].dtype
+    S = np.random.default_rng(0).uniform(-20, 20, (ROWS, ROW_BYTES // np.dtype(dtype).itemsize)).astype(dtype)
+    top, E, Z = S.max(0) - 1, np.empty((2, *S.shape), dtype), np.ones((2, S.shape[1]), dtype)
+    by_tiles(S, top, E, Z)
+    for power, argument in zip(E, (S, S - top), strict=True):
+        expected = np.empty_like(S)
+        exponentials(argument.ravel(), expected.ravel())
+        kept = np.ones(S.shape, bool) if argument is S else argument >= -5
+        np.testing.assert_array_equal(power, np.where(kept, expected, 0))
+    assert 0 < np.count_nonzero(E[1]) < E[1].size  # both sides of the bound
+    np.testing.assert_allclose(Z, 1 + E.sum(1), rtol=2 * ROWS * np.finfo(dtype).eps)  # a sum of ROWS + 1 positive numbers
 
 
 @KINDS
