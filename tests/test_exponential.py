@@ -121,7 +121,9 @@ def test_tiles_give_the_same_bits(kind: Any) -> None:
         kept = np.ones(S.shape, bool) if argument is S else argument >= -5
         np.testing.assert_array_equal(power, np.where(kept, expected, 0))
     assert 0 < np.count_nonzero(E[1]) < E[1].size  # both sides of the bound
-    np.testing.assert_allclose(Z, 1 + E.sum(1), rtol=2 * ROWS * np.finfo(dtype).eps)  # a sum of ROWS + 1 positive numbers
+    np.testing.assert_allclose(
+        Z, 1 + E.sum(1), rtol=2 * ROWS * np.finfo(dtype).eps
+    )  # a sum of ROWS + 1 positive numbers
 
 
 @KINDS

@@ -207,6 +207,13 @@ def _strips(*vectors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 def _inverse_lengths(z: Tensor) -> Tensor:
     """1 / max(‖z‖, floor) (N,); z times it is `normalise(z)`. Squares neither over- nor underflow."""
     lengths = z.new_empty(len(z))
+    if _compiles(z):
+        from full_models.losses.lengths import inverse_lengths
+
+        x, about = z.detach().contiguous().numpy(), torch.finfo(z.dtype)
+        safe = about.tiny / about.eps, about.max * about.eps  # then no square that counts has under- or overflown
+        inverse_lengths(x, *(x.dtype.type(number) for number in (NORM_FLOOR, *safe)), lengths.numpy())
+        return lengths
     for x, length in _strips(z, lengths):
         scaled = x.abs()
         scale = scaled.amax(-1).clamp_(min=NORM_FLOOR)
@@ -216,6 +223,12 @@ def _inverse_lengths(z: Tensor) -> Tensor:
 
 def _through_the_norm(g: Tensor, z: Tensor, b: Tensor) -> None:
     """∂J/∂z = g - u (u·g) from g = b ∂J/∂u, u = b z, b = 1 / ‖z‖, in place; g itself where the norm is at its floor."""
+    if _compiles(z):
+        from full_models.losses.lengths import through_the_norm
+
+        x = z.detach().contiguous().numpy()
+        through_the_norm(g.numpy(), x, b.numpy(), x.dtype.type(1) / x.dtype.type(NORM_FLOOR))
+        return
     for y, x, a in _strips(z, g, b):
         u = y * a[:, None]
         along = torch.where(a < 1 / NORM_FLOOR, torch.linalg.vecdot(u, x), 0.0)

@@ -33,11 +33,8 @@ def _tile(finish: Callable[..., None]) -> Callable[..., Any]:
         return types.void(*(t if isinstance(t, kept) else types.int64 for t in given)), generate
 
     # numba gives a function with `*` all its arguments as one tuple, so it is told their names
-    names = (
-        "context",
-        *["A", "a", "ai", "al", "B", "b", "bl", "k", "S", "s", "si"],
-        *list(signature(finish).parameters)[2:],
-    )
+    own = ("context", "A", "a", "ai", "al", "B", "b", "bl", "k", "S", "s", "si")
+    names = (*own, *list(signature(finish).parameters)[2:])
     vars(typed)["__signature__"] = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
 
     def generate(context: Any, builder: Any, types_of: Any, arguments: Any) -> Any:
@@ -59,9 +56,7 @@ def _exponentials(code: Vectors, scores: Scores, E: Any, e: Any, ei: Any, Z: Any
     _store_and_sum(code, powers, E, e, ei, Z, z)
 
 
-def _below_top(
-    code: Vectors, scores: Scores, top: Any, least: Any, E: Any, e: Any, ei: Any, Z: Any, z: Any
-) -> None:  # fmt: skip
+def _below_top(code: Vectors, scores: Scores, top: Any, least: Any, E: Any, e: Any, ei: Any, Z: Any, z: Any) -> None:
     """E[e + r ei + v] <- exp(S_rv - top[z + v]), 0 where that difference is below `least`; Z[z + v] += Σ_r of it."""
     builder, powers = code.builder, {}
     nothing = ir.Constant(code.type, [0.0] * code.lanes)
@@ -99,9 +94,7 @@ def _sums(code: Vectors, scores: Scores, Z: Any, z: Any, T: Any, t: Any) -> None
         code.store(total, address)
 
 
-def _weighed(
-    code: Vectors, scores: Scores, of_row: Any, z: Any, of_key: Any, j: Any, E: Any, e: Any, ei: Any
-) -> None:  # fmt: skip
+def _weighed(code: Vectors, scores: Scores, of_row: Any, z: Any, of_key: Any, j: Any, E: Any, e: Any, ei: Any) -> None:
     """E[e + r ei + v] <- exp S_rv (of_row[z + v] + of_key[j + r])."""
     builder = code.builder
     ours = [code.load(address) for address in code.rows(of_row, z, INT64(0), 1, VECTORS).values()]
