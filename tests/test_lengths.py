@@ -45,7 +45,7 @@ def excess(inverse_lengths: Callable[..., None], through_the_norm: Callable[...,
     z, about = rows(dtype), np.finfo(dtype)
     real, floor = z.dtype.type, z.dtype.type(NORM_FLOOR)
     b, g = np.empty(N, dtype), np.random.default_rng(1).standard_normal((N, d)).astype(dtype)
-    inverse_lengths(z, floor, real(about.tiny / about.eps), real(about.max * about.eps), b)
+    inverse_lengths(z, floor, b)
     norm = np.sqrt((z.astype(np.longdouble) ** 2).sum(1))
     expected = 1 / np.maximum(norm, floor)
     worst = float(np.abs(b / expected - 1).max())
@@ -66,12 +66,12 @@ def test_lengths_and_gradients_are_the_formulas(dtype: str) -> None:
 def test_a_nan_stays_in_its_row() -> None:
     z, b = rows("float64"), np.empty(N)
     z[3, 5] = np.nan
-    lengths.inverse_lengths(z, NORM_FLOOR, 1e-290, 1e290, b)
+    lengths.inverse_lengths(z, NORM_FLOOR, b)
     assert np.flatnonzero(np.isnan(b)).tolist() == [3]
 
 
 FAULTS = {
-    "squares that over- or underflow kept": ("if not low < total < high:", "if False:"),
+    "squares that overflow kept": ("if not np.isfinite(total):", "if False:"),
     "the scale not given back": ("length = scale * ", "length = "),
     "the floor lost": ("(floor if length < floor else length)", "length"),
     "not the lengths but their squares": ("np.sqrt(total)", "total"),

@@ -1,8 +1,8 @@
 """Tiles of exponentials of scores: products whose numbers meet the exponential, and what is made of it, in registers.
 
-Writing scores and reading them again in a pass of their own costs as much as a third of what makes them where sums are short,
-as in softmaxes of narrow embeddings. And such a pass, as a loop, becomes one of vectors only where LLVM finds that no two of
-its arrays overlap, which a change elsewhere may undo: it was seen to, and cost a factor of six.
+Writing scores and reading them again in a pass of their own is felt where sums are short, as in softmaxes of narrow
+embeddings. And such a pass, as a loop, becomes one of vectors only where LLVM finds that no two of its arrays overlap, which a
+change elsewhere may undo, so that exponentials are taken one by one.
 
 Every tile begins with S_rv = Σ_l A[a + r ai + l al] B[b + l bl + v], r, v and l < k as in `full_models.tile`; where k = 0 it
 reads them, from S[s + r si + v].

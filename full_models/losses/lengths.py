@@ -1,7 +1,8 @@
 """The lengths of rows, and gradients through dividing by them, in one pass each: compiled, for one CPU thread.
 
-`full_models.losses.blocked` has the same by torch, for every device; where rows are short, torch's sums along them take longer
-than all else that is not a product.
+    b_i = 1 / max(‖z_i‖, floor)        ∂J/∂z_i = g_i - u_i (u_i·g_i),  u_i = b_i z_i,  g_i = b_i ∂J/∂u_i
+
+`full_models.losses.blocked` has the same by torch, for every device; torch is slow in sums along short rows.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ SUMS: dict[str, Any] = COMPILED | {"fastmath": {"contract", "reassoc"}}  # a row
 
 
 @kept_jit(**SUMS)
-def inverse_lengths(z: NDArray[Any], floor: Any, low: Any, high: Any, out: NDArray[Any]) -> None:
-    """out (N,) = 1 / max(‖z_i‖, floor). Only where the sum of squares lies between low and high is it taken as it is; else the
-    row's largest number is divided out first. NaN where a row holds one."""
+def inverse_lengths(z: NDArray[Any], floor: Any, out: NDArray[Any]) -> None:
+    """out (N,) = 1 / max(‖z_i‖, floor), z (N, d). Where the sum of squares overflows, the row's largest number is divided out first;
+    what underflows lies below the floor, whose square is a normal number. NaN where a row holds one."""
     widest()
     N, d = z.shape
     zero, one = z.dtype.type(0), z.dtype.type(1)
@@ -29,8 +30,8 @@ def inverse_lengths(z: NDArray[Any], floor: Any, low: Any, high: Any, out: NDArr
         total, scale = zero, one
         for l in range(d):
             total += z[i, l] * z[i, l]
-        if not low < total < high:
-            scale = max(floor, np.abs(z[i]).max())
+        if not np.isfinite(total):
+            scale = np.abs(z[i]).max()
             total = zero
             for l in range(d):
                 total += (z[i, l] / scale) ** 2
