@@ -180,18 +180,27 @@ def limits() -> dict[str, float]:
 
 
 def provenance() -> dict[str, Any]:
-    """Machine, versions, commit and date of a benchmark made now."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=RESULTS.parent, check=False
-    )
+    """Machine, versions, commit and date of a benchmark made now; "-dirty" where the commit is not what was run."""
     return {
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "threads": 1,
         "versions": {"python": platform.python_version()} | {n: v for n in LIBRARIES if (v := installed(n))},
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": _commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "load": round(os.getloadavg()[0], 2),  # beyond about 1, someone else was using the machine
     }
+
+
+def _commit() -> str:
+    """Of the sources: what benchmarks themselves write may differ."""
+    written = [f":!{path}" for path in ("benchmarks/results", "benchmarks/SCALING.md", "README.md")]
+    changed = _git("status", "--porcelain", "--", ".", *written)
+    return _git("describe", "--always") + "-dirty" * bool(changed) or "unknown"
+
+
+def _git(*said: str) -> str:
+    done = subprocess.run(["git", *said], capture_output=True, text=True, cwd=RESULTS.parents[1], check=False)
+    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -142,6 +142,8 @@ def ensemble(members: int, looped: int, d: int) -> list[dict[str, Any]]:
     rows = []
     for name, count, solve in solvers:
         matched = harness.match(lambda tol, run=solve: error(run(tol)[:looped], exact), TARGET, TOLERANCES, stride=4)
+        if matched.tolerance is None:
+            raise RuntimeError(f"{name}: error {matched.error:.1e} even at the tightest tolerance")
         timing = harness.measure(functools.partial(solve, matched.tolerance))
         ms = 1e3 * timing.median / count
         rows.append({"problem": f"ensemble d={d}", "method": name, "members": count, "tolerance": matched.tolerance,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ import numpy as np  # isort: skip  after the harness, which sets the thread coun
 from scipy.integrate import solve_ivp
 from tqdm import tqdm
 
+from benchmarks.modes_goals import GOALS, MEASURES, compare, within
 from benchmarks.modes_limit import share_of_limit
 from benchmarks.modes_peers import PEERS, Array, Peer, project
 from dynamics import modes
@@ -33,14 +33,6 @@ from dynamics.phases import classify, collapse_time
 T_END = 20.0
 TARGET = 1e-6  # of the true error
 TOLERANCES = 10.0 ** -np.arange(3.0, 12.25, 0.25)
-MEASURES: dict[str, Callable[[Array], float]] = {  # of the members' errors -> the suffix of their columns
-    "": lambda e: float(np.quantile(e, 0.99)),
-    "_worst": lambda e: float(e.max()),
-}
-GOALS = {  # family of peers -> how many times slower than the project it should at least be
-    "mild": {"scipy loop": 1000, "odeint": 300, "batched": 30, "one scipy system": 10},
-    "stiff": {"odeint": 100, "any": 1},
-}
 BUDGET_SECONDS, BUDGET_MIB = 3.0, 200.0  # for 10^6 mild trajectories on one core
 DIAGRAM_SECONDS = 5.0  # for a phase diagram of 10^6 points: a few seconds
 
@@ -131,32 +123,6 @@ def growth(case: str, tol: float, sizes: Sequence[int], name: str, run: Callable
             "exponent": harness.exponent(sizes, seconds)}  # fmt: skip
 
 
-def compare(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Adds to the project's rows how they stand to its largest ensemble; returns the goals with the least ratio reached."""
-    reached: dict[str, Any] = {}
-    for (case, goals), suffix in itertools.product(GOALS.items(), MEASURES):
-        time, ratio = "us_per_trajectory" + suffix, "slower" + suffix
-        timed = [r for r in rows if r["problem"] == case and time in r]
-        own = [r for r in timed if r["family"] == "project"]
-        for r in own:
-            r[ratio] = r[time] / own[-1][time]
-        for family, goal in goals.items():
-            peers = [r for r in timed if r["family"] != "project" and family in (r["family"], "any")]
-            if peers:
-                key = f"{case}: {family}, at least {goal}x"
-                said = _said(peers, ratio, goal) + (" at the worst member" if suffix else "")
-                reached[key] = f"{reached[key]}; {said}" if key in reached else said
-    return reached
-
-
-def _said(peers: Sequence[dict[str, Any]], ratio: str, goal: float) -> str:
-    """The least ratio; where some peers miss the goal, each of those and the least of the others."""
-    missed = [r for r in peers if r[ratio] < goal]
-    others = [r[ratio] for r in peers if r[ratio] >= goal]
-    said = [f"{r[ratio]:.3g}x (missed; {r['method']} of {r['members']:,})" for r in missed]
-    return ", ".join(said + [f"{'others at least ' if missed else ''}{min(others):.3g}x"] * bool(others))
-
-
 def million(tol: float) -> dict[str, Any]:
     """10^6 mild trajectories: seconds, and memory beyond the inputs' own process."""
     size = 1_000_000
@@ -170,10 +136,6 @@ def diagram(side: int) -> float:
     """Seconds for the phase diagram that `noncollapse phase` draws unasked, decay against start, on one core."""
     eta, p0 = np.linspace(0.0, 0.3, side)[None, :], np.linspace(0.0, 1.0, side)[:, None]
     return harness.measure(lambda: classify(p0, p0, a=1.25, eta=eta)).median
-
-
-def within(value: float, limit: float, unit: str) -> str:
-    return f"{value:.3g} {unit}{'' if value <= limit else ' (missed)'}"
 
 
 def closed_form() -> float:
