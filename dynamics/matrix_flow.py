@@ -82,6 +82,9 @@ def predictor_flow(
     W0 (k, d), P0 (k, k), or (B, k, d), (B, k, k) for B members; V0 None is the online target V = W, otherwise an EMA
     target that starts there. A, C (d, d) or (B, d, d), A symmetric, C any; rates are numbers or (B,), per unit of t;
     eta_p None is eta; alpha_p = eta_p = 0 leaves P as it is. symmetric: dP/dt is replaced by its symmetric part.
+    An aligned start is taken apart into modes, without levels; entries of its W0, P0 and V0 between the modes count as 0 up to
+    stepping.atol, in units of the largest (of 1, if that is smaller), and 1e-12 of it at most: where modes so small are to
+    grow, give a smaller atol.
     levels: asks for the first times at which ‖W‖ / ‖W0‖ passes them, into `facts.passages` (B, E).
     Each member steps with its own error control. Raises FlowError (bad input) and SolverError (blow-up, no convergence).
     """
@@ -94,7 +97,7 @@ def predictor_flow(
             raise FlowError(f"{name} has shape {X.shape}: with this W0 it must be {shape}")
     r = rates(B, alpha_p, eta, eta if eta_p is None else eta_p, beta)
     m, t = Moments.of(A, C, B, d), np.asarray(t, float)
-    if not levels and (modes := aligned(m, W0, P0, V0)) is not None:
+    if not levels and (modes := aligned(m, W0, P0, V0, stepping.atol)) is not None:
         coordinates, facts = modes.solve(r, t, stepping)
         return MatrixFlow(t, coordinates, m.basis, modes, single, facts)
     encoders = [W0] if V0 is None else [W0, V0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynamics.matrix_field import PREDICTOR
-from dynamics.matrix_problem import SAME, Facts, Moments, Problem, Stepping, diagonal
+from dynamics.matrix_problem import SAME, Facts, Moments, Problem, Stepping, off_diagonal
 from dynamics.run import Array
 
 
@@ -47,31 +47,52 @@ class Modes:
         return (self.Q_all * p[:, None, :]) @ self.Q_all.T
 
 
-def aligned(m: Moments, W0: Array, P0: Array, V0: Array | None) -> Modes | None:
-    """The modes of an aligned start of one member, or None: U is found from the moments, Q from the columns of W0 U."""
+def aligned(m: Moments, W0: Array, P0: Array, V0: Array | None, atol: float = SAME) -> Modes | None:
+    """The modes of an aligned start of one member, or None: U is found from the moments, Q from the columns of W0 U.
+
+    What lies between the modes is dropped for all time, and a small mode may grow to order one: so only what the integrator
+    may itself be wrong by in a step (atol, in units of max(1, largest entry)), or SAME of both modes that it couples.
+    """
     if len(W0) > 1 or m.C.size:
         return None
     k, d = W0.shape[1:]
     X = W0[0] @ m.basis[0]
     sizes = np.linalg.norm(X, axis=0)
     order = np.argsort(-sizes, kind="stable")
-    r = int((sizes > SAME * sizes.max()).sum()) if sizes.max() > 0 else 0
-    X = X[:, order]
-    if r > min(k, d) or not diagonal(X.T @ X):
+    r, X = int((sizes > _nothing(X, atol)).sum()), X[:, order]
+    if r > min(k, d):
         return None
-    Q = _completed(X[:, :r] / sizes[order[:r]])
+    Q = X[:, :r] / sizes[order[:r]]
+    if not _falls_apart(Q.T @ X, atol):
+        return None
+    Q = _completed(Q)
     rest = Q[:, r:].T @ P0[0] @ Q[:, r:]  # where W0 is 0 any basis will do that makes P0 diagonal
     Q[:, r:] = Q[:, r:] @ np.linalg.eigh((rest + rest.T) / 2)[1]
     basis = m.basis[0][:, order]
     w, p = Q.T @ X, Q.T @ P0[0] @ Q
     v = None if V0 is None else Q.T @ V0[0] @ basis
-    if not all(diagonal(M) for M in (w, p, v) if M is not None):
+    if not all(_falls_apart(M, atol) for M in (w, p, v) if M is not None):
         return None
     pad = lambda x: np.concatenate([x, np.zeros(max(0, k - len(x)))])[:k]  # noqa: E731  modes beyond d have w = v = 0
     return Modes(
         Q, basis[:, : min(k, d)], pad(np.diagonal(w)), np.diagonal(p).copy(), None if v is None else pad(np.diagonal(v)),
         pad(m.a[0, order]), pad(m.c[0, order]),
     )  # fmt: skip
+
+
+def _nothing(M: Array, atol: float) -> float:
+    """Entries of M up to this may be dropped, see `aligned`."""
+    largest = float(np.abs(M).max(initial=0.0))
+    return min(SAME * largest, atol * max(1.0, largest))
+
+
+def _falls_apart(M: Array, atol: float) -> bool:
+    """Whether all that M (n, m) couples may be dropped, see `aligned`."""
+    n, m = M.shape
+    own = np.zeros(max(n, m))
+    own[: min(n, m)] = np.abs(np.diagonal(M))
+    coupled = SAME * np.minimum(own[:n, None], own[None, :m])
+    return bool((np.abs(off_diagonal(M)) <= np.maximum(coupled, _nothing(M, atol))).all())
 
 
 def _completed(Q: Array) -> Array:

@@ -19,7 +19,8 @@ from dynamics.matrix_flow import (
     info_nce_sample_flow,
     predictor_flow,
 )
-from dynamics.solver import integrate
+from dynamics.matrix_problem import Moments
+from dynamics.solver import ATOL, integrate
 from full_models.losses import info_nce
 
 
@@ -83,6 +84,44 @@ def test_an_aligned_start_falls_apart_into_modes(k: int, d: int, tau0: float | N
     assert distance(fast.W, W) < GLOBAL and distance(fast.P, P) < GLOBAL  # two integrations, each at rtol
     q["P0"] = q["P0"] + 1e-6 * rng.standard_normal((k, k))
     assert predictor_flow(**q, t=TIMES, **rates).facts.form == "matrix"
+
+
+SLOW_AND_FAST = np.diag([0.3, 0.9])  # C; with A = 1 one output ends in the mode of 0.9 if that has any seed at all
+
+
+@pytest.mark.parametrize(("seed", "atol"), [(1e-13, ATOL), (1e-20, 1e-30)])
+def test_a_small_mode_that_grows_is_kept(seed: float, atol: float) -> None:
+    t, how = np.array([0.0, 600.0]), Stepping(atol=atol)  # the seed grows like e^{0.18 t}: 1e20 by t = 256
+    grown = predictor_flow(np.array([[1.0, seed]]), np.eye(1), np.eye(2), SLOW_AND_FAST, t, stepping=how)
+    assert distance(np.abs(grown.W[-1]), [[0.0, 0.9]]) < GLOBAL  # p = |w| on the parabola rests at c/a
+    alone = predictor_flow(np.eye(1, 2), np.eye(1), np.eye(2), SLOW_AND_FAST, t, stepping=how)
+    assert alone.facts.form == "modes"
+    assert distance(alone.W[-1], [[0.3, 0.0]]) < GLOBAL  # without a seed nothing grows
+
+
+@pytest.mark.parametrize(("small", "form"), [(0.2, "modes"), (1e-3, "matrix")])
+def test_what_lies_between_modes_is_judged_by_the_smaller(small: float, form: str) -> None:
+    """1e-13 is rounding beside 0.2 (1e-12 of it may go), and is kept beside 1e-3, with which it may grow."""
+    P0 = np.array([[0.7, 1e-13], [1e-13, small]])
+    assert predictor_flow(0.5 * np.eye(2), P0, np.eye(2), SLOW_AND_FAST, TIMES).facts.form == form
+
+
+def test_moments_that_couple_modes_a_little_do_not_commute() -> None:
+    """C[1, 0] = -1e-13 seeds the second mode; the symmetric part of C is diagonal."""
+    C, t = SLOW_AND_FAST + 1e-13 * np.array([[0.0, 1.0], [-1.0, 0.0]]), np.array([0.0, 600.0])
+    run = predictor_flow(np.eye(1, 2), np.eye(1), np.eye(2), C, t)
+    assert run.facts.products == 4 and distance(np.abs(run.W[-1]), [[0.0, 0.9]]) < GLOBAL  # as above
+
+
+@pytest.mark.parametrize("d", [2, 5, 16])
+def test_moments_that_commute_are_found_to_whatever_their_gaps(d: int) -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        U = np.linalg.qr(rng.standard_normal((d, d)))[0]
+        A, C = ((U * spectrum) @ U.T for spectrum in (1.0 + rng.random(d), rng.random(d)))
+        assert Moments.of((A + A.T) / 2, (C + C.T) / 2, 1, d).C.size == 0  # only rounding lies off the diagonals
+        C[0, 1] += 1e-12
+        assert Moments.of((A + A.T) / 2, C, 1, d).C.size > 0  # 50 times what counts as rounding
 
 
 def gradient_flow(loss, W0: np.ndarray, t: np.ndarray) -> np.ndarray:
