@@ -19,7 +19,7 @@ from derivations.byol_mode_proofs import (
 )
 from derivations.byol_proofs import BOUNDED, ISOTROPIC_DESCENT
 from derivations.claim import Claim, Picture
-from derivations.common import COMMUTE, NO_DECAY, PREDICTOR, STARTS, norm
+from derivations.common import COMMUTE, NO_DECAY, NONNEGATIVE_C, POSITIVE_C, PREDICTOR, STARTS, norm
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from dynamics.start import start
@@ -27,12 +27,12 @@ from dynamics.views import moments
 
 ALIGNED = Assumption(
     "aligned-positive-start",
-    "P(0), W(0) and the moments share eigenvectors, and P(0) is positive",
+    "P(0), W(0) and the moments share eigenvectors, P(0) is positive, and no mode of W(0) is 0",
     {"network.start": ("aligned", "parabola")},
     where=lambda s: s.network.p0 > 0,
 )
 ON_PARABOLA = Assumption(
-    "parabola", "an aligned start with p = √alpha_p w on every mode", {"network.start": ("parabola",)}
+    "parabola", "an aligned start with p = √alpha_p w > 0 on every mode", {"network.start": ("parabola",)}
 )
 CLEAR = Assumption(
     "clear of the boundary",
@@ -140,10 +140,16 @@ CLAIMS = (
         "Where WᵀW ends, and how much of its rank it keeps, is set by the balance at the start",
         r"w_j^2 \to \max\big(0,\ (c_j/a_j)^2/\alpha_p + \kappa_j\big),\quad \kappa_j = w_j(0)^2 - p_j(0)^2/\alpha_p,\quad "
         r"PWA - WC^\top \to 0",
-        "corrects byol-fixed-point and byol-no-collapse",
+        "corrects byol-fixed-point, byol-no-collapse and byol-condition-full-rank",
         base=SLOW.replace(network__start="aligned", network__p0=0.5, training__t_end=30.0),
-        vary={**STRONG, **SCALES, "network.start": ("aligned", "parabola"), "network.p0": (0.5, 1.5, 1.0, 0.2)},
-        states=(NO_DECAY, SAME_TARGET, COMMUTE, ALIGNED, CLEAR),
+        vary={
+            **STRONG,
+            **SCALES,
+            "views.signal": Spectrum(0.0, 1.0),
+            "network.start": ("aligned", "parabola"),
+            "network.p0": (0.5, 1.5, 1.0, 0.2),
+        },
+        states=(NO_DECAY, SAME_TARGET, COMMUTE, NONNEGATIVE_C, ALIGNED, CLEAR),
         residual=aligned_limit,
         slack=lambda s: slack_of(ends(s)[1], s),
         mutants={
@@ -155,7 +161,9 @@ CLAIMS = (
         picture=lambda run: _squares(run, ends(run.setting)[0]),
         explains="The offset κ of each mode is kept for ever. The note's formula is κ = 0 at alpha_p = 1. A mode whose "
         "predictor starts so large that the limit would be negative dies, with full-rank C and without decay: rank W ends "
-        "as the number of modes where it is positive.",
+        "as the number of modes where it is positive. With k < d the encoder "
+        "starts on k of the modes and stays on them, but not stably: where an input direction left out has a larger c/a, any noise, "
+        "that of SGD for instance, turns a row of W towards it in the end.",
     ),
     Claim(
         "byol-stationary-product",
@@ -203,6 +211,7 @@ CLAIMS = (
         states=(
             SAME_TARGET,
             COMMUTE,
+            POSITIVE_C,
             ON_PARABOLA,
             Assumption(
                 "clear of the saddle",
@@ -220,6 +229,7 @@ CLAIMS = (
         scope="modes, which the balanced aligned start and commuting A and C make exact; any k, d, alpha_p",
         picture=lambda run: _squares(run, survivors(run.setting)[0] ** 2),
         explains="The three conditions are not enough, and what is missing has two sides: weight decay has a threshold "
-        "c²/4a on each mode, and below it lies a basin of collapse, p < p-, which grows from nothing as decay does.",
+        "c²/4a on each mode, and below it lies a basin of collapse, p < p-, which grows from nothing as decay does. (On k < d see "
+        "byol-aligned-limit.)",
     ),
 )

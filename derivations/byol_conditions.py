@@ -21,6 +21,7 @@ from derivations.common import (
     picture_singular_values,
 )
 from derivations.invariance_proofs import LIMIT
+from dynamics.observe import singular_values
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from dynamics.views import moments
@@ -29,6 +30,15 @@ from dynamics.views import moments
 def vanished(run: Run) -> Array:
     """‖W(T)‖ / ‖W(0)‖."""
     return (norm(run["W"])[:, -1] / norm(run["W"])[:, 0])[:, None]
+
+
+def smallest_kept(run: Run) -> Array:
+    """σ_d(W(T)) / σ_d(W(0)), or 0 where W has fewer than d singular values."""
+    sigma = singular_values(run["W"])
+    d = run["W"].shape[-1]
+    if sigma.shape[-1] < d:
+        return np.zeros((len(sigma), 1))
+    return (sigma[:, -1, d - 1] / sigma[:, 0, d - 1])[:, None]
 
 
 def vanish_late(setting: Setting) -> float:
@@ -68,6 +78,13 @@ NEAR_IDENTITY = {
     "network.start": ("generic", "aligned"),
     "network.p0": Interval(0.2, 1.2),
     "training.alpha_p": (1.0, 0.5, 2.0),
+}
+ONE_OUTPUT_EACH = {  # k >= d: an encoder that is too narrow loses rank whatever C is
+    **STARTS,
+    "d": (2,),
+    "network.k": (2, 3),
+    "views.signal": Spectrum(0.0, 1.0),
+    "views.noise": Spectrum(0.25, 1.0),
 }
 HALF = LONG.replace(training__t_end=32.0, training__points=9)  # λ >= 0.25: e^{-λT/2} is below 0.02
 ALONE = {**SPECTRA, **ROTATIONS, **STARTS}
@@ -146,6 +163,33 @@ CLAIMS = (
         corrected_by="byol-blind-mode",
         explains="Identical views give C = A, of full rank whenever the data has it. Low rank of C comes from views that "
         "share nothing along a direction, that is, from too much noise and no signal, not from too little.",
+        picture=picture_singular_values,
+    ),
+    Claim(
+        "byol-condition-full-rank",
+        "3.3",
+        "Where C has not full rank, collapse follows: W loses rank",
+        r"\mathrm{rank}\,C < d \Rightarrow \mathrm{rank}\,W^\top W < d",
+        NOTE + "3.3, condition 3: that C must have full rank",
+        base=LONG,
+        vary={**ONE_OUTPUT_EACH, **NEAR_IDENTITY},
+        states=(
+            NO_DECAY,
+            SAME_TARGET,
+            Assumption(
+                "C-singular",
+                "0 < rank C < d",
+                where=lambda s: min(s.get("views.signal")) == 0 < max(s.get("views.signal")),
+            ),
+        ),
+        rungs=("flow", "descent"),
+        residual=smallest_kept,
+        slack=lambda s: 0.25,  # what keeps more than a quarter for ever has not collapsed
+        holds_at=LONG.replace(training__eta=1.0),
+        corrected_by="byol-aligned-limit",
+        explains="Where the views share nothing the predictor dies, and with it the gradient of the encoder: p w vanishes "
+        "(byol-blind-mode), but w² ends at its kept offset w² - p²/alpha_p where that is positive. So full rank of C is neither "
+        "sufficient (byol-no-collapse) nor necessary for W to keep its rank; what is lost is the prediction.",
         picture=picture_singular_values,
     ),
     Claim(

@@ -13,6 +13,7 @@ from derivations.common import (
     FULL_C,
     NO_DECAY,
     NOTE,
+    POSITIVE_C,
     ROTATIONS,
     STARTS,
     norm,
@@ -31,7 +32,7 @@ SQUARE = Assumption(
 )
 PARABOLA = Assumption(
     "balanced-aligned-start",
-    "P(0) is positive definite on the range of W(0), shares eigenvectors with A and C, and WWᵀ = PᵀP/alpha_p",
+    "W(0) has full rank, P(0) is positive definite on its range and shares eigenvectors with A and C, WWᵀ = PᵀP/alpha_p",
     {"network.start": ("parabola",), "network.w0": Interval(0.2, 1.2)},
 )
 SYMMETRIC_C = Assumption("symmetric-C", "C is symmetric, as exchangeable views make it", {"views.twist": (0.0,)})
@@ -114,7 +115,7 @@ def kept_beside(reference: str, other: str):
     return gauge
 
 
-NEEDS_FIXED = (PARABOLA, COMMUTE, EQUAL_RATES, SAME_TARGET, SQUARE)
+NEEDS_FULL = (PARABOLA, COMMUTE, POSITIVE_C, SAME_TARGET, SQUARE)
 WIDE = {  # scales of the start begin at 1: small ones hide the offset of the balance that they leave
     **STRONG,
     **ROTATIONS,
@@ -135,7 +136,7 @@ CLAIMS = (
         base=LONG,
         vary=WIDE,
         states=(NO_DECAY, FULL_C),
-        needs=NEEDS_FIXED,
+        needs=(*NEEDS_FULL, EQUAL_RATES),
         rungs=("flow", "descent"),
         residual=gram_limit,
         slack=late,
@@ -156,7 +157,7 @@ CLAIMS = (
         base=LONG,
         vary=WIDE,
         states=(NO_DECAY, FULL_C),
-        needs=NEEDS_FIXED,
+        needs=NEEDS_FULL,
         rungs=("flow", "descent"),
         residual=rank_loss,
         bound=True,
@@ -206,7 +207,7 @@ CLAIMS = (
         base=LONG,
         vary=WIDE | {"training.eta": Interval(0.0, 0.5)},
         states=(FULL_C,),
-        needs=(NO_DECAY, PARABOLA, COMMUTE, SAME_TARGET),
+        needs=(NO_DECAY, PARABOLA, COMMUTE, POSITIVE_C, SAME_TARGET),
         rungs=("flow", "descent"),
         residual=complete_loss,
         bound=True,

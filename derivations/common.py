@@ -9,6 +9,7 @@ from derivations.claim import Picture
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
 from dynamics.setting import Objective, Setting, Training
+from dynamics.views import moments
 
 NOTE = "The Mathematics of Latent Prediction & Collapse in SSL, section "
 
@@ -26,6 +27,18 @@ NOISY = Assumption("noise-in-every-direction", "S is positive definite: the augm
 FULL_C = Assumption("C-full-rank", "the cross-correlation C has full rank", {"views.signal": Spectrum(0.5, 1.0)})
 COMMUTE = Assumption(
     "A-C-commute", "A and C commute and C is symmetric", {"views.angle": (0.0,), "views.twist": (0.0,)}
+)
+POSITIVE_C = Assumption(
+    "C-positive",
+    "C + Cᵀ is positive definite: no direction is anticorrelated between the views",
+    where=lambda s: bool(np.linalg.eigvalsh((m := moments(s)).C + m.C.T).min() > 0),
+)
+NONNEGATIVE_C = Assumption(
+    "C-nonnegative",
+    "C + Cᵀ is positive semidefinite and A positive definite: no direction is anticorrelated between the views, none is empty",
+    where=lambda s: bool(
+        np.linalg.eigvalsh((m := moments(s)).C + m.C.T).min() >= -1e-12 and np.linalg.eigvalsh(m.A).min() > 1e-12
+    ),  # 1e-12: rounding of eigenvalues of order 1
 )
 
 

@@ -189,7 +189,7 @@ CLAIMS = (
         "simclr-collapse-saddle",
         "4.1",
         "Complete collapse is a saddle of NT-Xent: zero gradient, lowest curvature -2/(tau(2N-1))",
-        r"\nabla\mathcal L = 0,\quad \lambda_{min}(\nabla^2\mathcal L) = -\tfrac{2}{\tau(2N-1)}",
+        r"z_i = c,\ \|c\| = 1:\quad \nabla\mathcal L = 0,\quad \lambda_{min}(\nabla^2\mathcal L) = -\tfrac{2}{\tau(2N-1)}",
         "corrects simclr-collapse-gradient",
         base=COLLAPSED,
         vary=AT_COLLAPSE,
@@ -197,6 +197,6 @@ CLAIMS = (
         residual=saddle,
         mutants={"half the curvature": lambda r: saddle(r, 1.0)},
         proof=SADDLE,
-        scope="any N >= 2, tau, dimension d >= 2: the Hessian in the embeddings, for all directions",
+        scope="any N >= 2, tau, dimension d >= 2: the Hessian in the embeddings, for all directions; at |c| = 1, else over |c|²",
     ),
 )

@@ -17,6 +17,7 @@ MODULES_OF_CLAIMS = (
     "byol_without",
     "contrastive",
     "tian_flow",
+    "tian_theorem2",
     "tian_collapse",
     "tian_align",
     "tian_modes",

@@ -27,6 +27,7 @@ from derivations.proof import Step
 from dynamics.observe import normalised_commutator
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Setting, Training
+from dynamics.start import start
 
 W, P, m = (matrix(name) for name in ("W", "P", "m"))
 F, Ps, L_ = matrix("F", symmetric=True), matrix("Ps", symmetric=True), matrix("L")
@@ -233,6 +234,14 @@ def eigenspaces_slack(setting: Setting) -> float:
     return float(np.exp(-setting.training.t_end / (4 * a_of(setting))))
 
 
+def beyond_saddle(setting: Setting) -> bool:
+    """eta <= 1/4a and alpha_p lambda_max(F(0)) >= p+², p+ = (1 + √(1 - 4 a eta))/2a: beyond what a mode at rest has."""
+    a_, training = a_of(setting), setting.training
+    W, _, _ = start(setting)
+    rest = 1 - 4 * a_ * training.eta
+    return rest >= 0 and training.alpha_p * np.linalg.norm(W, 2) ** 2 >= ((1 + np.sqrt(rest)) / (2 * a_)) ** 2
+
+
 ALIGNMENT = Claim(
     id="tian-theorem3-alignment",
     section="T3.1",
@@ -242,12 +251,19 @@ ALIGNMENT = Claim(
     base=isotropic(2, 2, Network(start="symmetric", w0=1.0), SYMMETRIC, Training(t_end=30.0, lr=0.05)),
     vary={
         "views.noise": ((0.25, 0.25), (0.5, 0.5)),
-        "network.w0": (1.0, 1.5),
+        "network.w0": (1.0, 1.5, 0.01),
+        "network.p0": (0.7, 0.01),
         "training.eta": (0.0, 0.02, 0.5, 0.8),
         "seed": (0, 1, 2, 3, 4, 5),
     },
     states=THEOREM3_EQUATION.states,
-    needs=(Assumption("no collapse", "weight decay stays below its threshold", only={"training.eta": (0.0, 0.02)}),),
+    needs=(
+        Assumption(
+            "no collapse",
+            "F and P stay away from 0: decay is below its threshold, and alpha_p F(0) has an eigenvalue of at least p+²",
+            where=beyond_saddle,
+        ),
+    ),
     residual=eigenspaces,
     slack=eigenspaces_slack,
     mutants={"eigenspaces stay as they are": lambda run: eigenspaces(run) - _first(run)},
@@ -256,8 +272,8 @@ ALIGNMENT = Claim(
         r"$\|[F,P]\|/(\|F\|\|P\|)$", normalised_commutator(run["W"] @ run["W"].mT, run["P"])[..., None], log=True
     ),
     explains="Under a decay beyond the threshold K stays positive because of the decay itself, F and P vanish, and "
-    "the commutator with them, while its normalised form and the angles between eigenvectors stay where they were. "
-    "Alignment must be read off the normalised commutator.",
+    "the commutator with them, while its normalised form and the angles between eigenvectors stay where they were; "
+    "so they do below the threshold from a start in the basin of collapse. Alignment must be read off the normalised commutator.",
 )
 
 

@@ -109,6 +109,7 @@ SIDES = Claim(
         ISOTROPIC,
         ALIGNED,
         DISTANCE,
+        Assumption("weight decay", "eta > 0: without it the offset stays", where=lambda s: s.training.eta > 0),
         Assumption(
             "a side that decides",
             "every mode starts on one of the two sides, and leaves the saddle at a rate of at least 0.08",

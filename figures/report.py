@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 VERDICTS = {  # in the order of the summary, with the sign that carries the meaning where colour does not
     "verified": ("✓", "proved, and no counterexample was found"),
     "supported": ("●", "no counterexample was found; no complete proof"),
-    "conditional": ("◐", "false as stated, true with the needed assumptions"),
+    "conditional": (
+        "◐",
+        "false as stated; with the needed assumptions no counterexample was found, and where it says so a proof",
+    ),
     "refuted": ("✗", "false; the counterexample and the corrected claim stand beside it"),
     "open": ("○", "not run, or nothing to run"),
     "error": ("!", "proof and numbers disagree, or the record cannot be read: our fault"),

@@ -73,7 +73,8 @@ def verdict(f: Findings) -> tuple[str, str]:
             return "verified", "proved, and no counterexample found"
         return "supported", "no counterexample found" + ("; proved only with our needs" if f.proved else "")
     if f.has_needs and not f.counter_needed:
-        return "conditional", "counterexample as stated, none once the needs are added"
+        found = "counterexample as stated, none once the needs are added"
+        return "conditional", found + (", which is proved" if f.proved else "; not proved with them either")
     if f.proved:
         return "error", "a proof and a counterexample: they disagree, so our code is wrong"
     return "refuted", "counterexample" + (", also with the needs added" if f.has_needs else "")

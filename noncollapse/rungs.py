@@ -26,6 +26,7 @@ FLOOR = 1e3 * RTOL  # global error of the integrator: local rtol amplified over 
 SLOPE = 0.1  # a first-order method's measured order lies within 0.1 of 1 once lr is small enough
 UNMOVED = 0.9  # half a first-order error is left by halving lr: where over 0.9 is, the step does not make the error
 STANDARD_ERRORS = 4.0
+TELLING = 0.25  # of a residual of order 1: the most that may be left of a limit for its check to say anything
 LATER = (4, 16, 64)  # how many horizons later a limit is asked again before it counts as refuted
 LAWS = {
     "exact": "10³ rtol + slack",
@@ -82,21 +83,34 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
     """The claim's residual on one Setting and rung, judged by the rung's law.
 
     A limit t -> infinity is refuted only by a residual that time does not shrink. Where it fails at t_end it is still
-    on its way if it passes at 4, 16 or 64 t_end, or if each of these steps more than halves it (what decays faster
-    than t^-½ does). Three steps, because one halving is also what a residual shows that settles above 0.
+    on its way if it passes at 4, 16 or 64 t_end, or if it falls from each of these to the next, and from the last but one
+    to the last to less than half (what decays faster than t^-½ does). The last step decides: at first a limit that is
+    approached like 1/t may fall more slowly, and one that settles above 0 as fast.
+    Raises ValueError where t_end is too short for the claim's own law to tell a limit from anything else.
     """
+    if claim.slack is not None and claim.along is None:
+        _check_tells(claim, setting, claim.slack(setting))
     first = _read_once(claim, setting, rung, replicas)
     if first.ok or claim.slack is None or claim.along is not None:
         return first
-    before = first.residual
+    before, halved = first.residual, False
     for factor in LATER:
         later = _read_once(claim, setting.replace(training__t_end=factor * setting.training.t_end), rung, replicas)
         if later.ok:
+            halved = True
             break
-        if later.residual >= before / 2:
+        if later.residual >= before:
             return first
-        before = later.residual
-    return replace(first, ok=True, note="not there yet, but shrinking with time")
+        before, halved = later.residual, later.residual < before / 2
+    return replace(first, ok=True, note="not there yet, but shrinking with time") if halved else first
+
+
+def _check_tells(claim: Claim, setting: Setting, rest: float) -> None:
+    if not rest <= TELLING:  # written so that NaN fails too
+        raise ValueError(
+            f"{claim.id} speaks of t -> infinity, and at t_end = {setting.training.t_end:g} its own law leaves a residual of "
+            f"{rest:.2g}: give a longer training.t_end, or a setting that is farther from where its limit changes"
+        )
 
 
 def _read_once(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:

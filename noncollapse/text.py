@@ -31,10 +31,12 @@ def _row(claim: Entry, results: Path, published: str | None) -> dict[str, Any]:
 
 def page(d: dict[str, Any]) -> list[str]:
     """A claim as lines for a terminal."""
-    head = f"{d['id']}  ({d['section']})  {d['verdict'].upper()}" + ("  [stale]" if d["stale"] else "")
+    unproved = " (not proved)" if d["verdict"] == "conditional" and not d["proved"] else ""
+    head = f"{d['id']}  ({d['section']})  {d['verdict'].upper()}{unproved}" + ("  [stale]" if d["stale"] else "")
     out = [head, f"  {d['title']}", f"  {d['statement']}", f"  source: {d['source']}"]
     out += [f"  states: {a['says']}" for a in d["assumptions"]["stated"]]
     out += [f"  needs:  {a['says']}" for a in d["assumptions"]["needed"]]
+    out += [f"  scope:  {d['scope']}"] if d["scope"] else []
     out += [f"  why: {d[key]}" for key in ("explains", "untestable") if d[key]]
     if d["corrected_by"]:
         out.append(f"  corrected by: {d['corrected_by']}")

@@ -132,3 +132,33 @@ def test_half_the_ray_collapses_as_slowly_as_one_over_t() -> None:
     assert (
         0.9 < 800.0 * down[-1] < 1.0
     )  # x t -> 1/c = 1 from below; 1/(c x0 t) = 0.5 % and the logarithm of a x are left
+
+
+FOLD = Setting().replace(  # eta = c²/4a with c = 0.5, a = 0.625; the parabola's start lies above c/2a = 0.4
+    views__signal=(0.5,), views__noise=(0.125,), network__k=1, network__start="parabola", network__w0=1.0,
+    training__eta=0.1, training__t_end=64.0, training__points=17,
+)  # fmt: skip
+
+
+def test_at_the_fold_the_encoder_approaches_it_like_one_over_t_and_does_not_collapse() -> None:
+    claim = CLAIMS["byol-three-conditions"]
+    assert all(a.holds(FOLD) for a in claim.states)
+    reading = read(claim, FOLD, "flow", 1)
+    assert reading.ok
+    assert reading.residual > reading.tolerance, "at t = 64 it still falls: it is the later times that tell"
+    W = flow(FOLD.replace(training__t_end=1024.0))["W"][0, -1]
+    assert 0.4 < np.linalg.norm(W) < 0.405  # 0.4 + 1/(a c/2a t) to first order: 0.4036 by an integration apart
+    beyond = FOLD.replace(training__eta=0.12)
+    assert not read(claim, beyond, "flow", 1).ok
+
+
+def test_a_mode_that_the_views_do_not_share_keeps_its_offset() -> None:
+    """C = diag(1, 0): the second mode's predictor dies, its encoder ends at √(1 - 0.25)."""
+    claim = CLAIMS["byol-condition-full-rank"]
+    setting = claim.base.replace(
+        views__signal=(1.0, 0.0), views__noise=(0.25, 1.0), network__k=2, network__start="aligned",
+        network__w0=1.0, network__p0=0.5, training__t_end=30.0,
+    )  # fmt: skip
+    assert all(a.holds(setting) for a in claim.states)
+    assert not read(claim, setting, "flow", 1).ok
+    assert read(CLAIMS["byol-aligned-limit"], setting, "flow", 1).ok

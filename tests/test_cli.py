@@ -263,6 +263,14 @@ def test_list_as_json(say: Cli, results: Path) -> None:
     assert [verdicts[i] for i in DONE] == ["verified", "conditional", "verified"]
 
 
+def test_show_says_scope_and_what_is_not_proved(say: Cli, results: Path) -> None:
+    shown = say("show", "collapse-entropy", "--results", results).out  # conditional, without a proof
+    assert "CONDITIONAL (not proved)" in shown.splitlines()[0]
+    shown = say("show", "invariance-flow", "--results", results).out
+    assert "not proved" not in shown
+    assert f"scope:  {CLAIMS['invariance-flow'].scope}" in shown
+
+
 @pytest.mark.parametrize("claim_id", [*DONE, "other-difficulties", "byol-fixed-point"])
 def test_show_as_json(claim_id: str, say: Cli, results: Path) -> None:
     said = say("show", claim_id, "--json", "--results", results)

@@ -24,7 +24,7 @@ from noncollapse import rungs, verify
 from noncollapse.budget import BUDGETS, Budget
 from noncollapse.judge import VERDICTS, Findings, verdict
 from noncollapse.ladder import climb
-from noncollapse.rungs import FLOOR, LATER, ResidualError, read
+from noncollapse.rungs import FLOOR, LATER, TELLING, ResidualError, read
 from noncollapse.search import EmptyAssumptions, allowed, find, sample
 
 TINY = Budget("quick", examples=40, confirm=1, replicas=8, deep_replicas=2)
@@ -47,6 +47,8 @@ def test_verdict_table(bits: str) -> None:
     assert found == rows[0]
     assert found in VERDICTS
     assert reason
+    if found == "conditional":
+        assert ("proved" in reason) and ("not proved" in reason) != proved
 
 
 # --- toy claims on unit vectors ---------------------------------------------------------------------------------------
@@ -276,6 +278,24 @@ def test_a_limit_still_on_its_way_is_not_refuted(monkeypatch: pytest.MonkeyPatch
     assert reading.ok
     assert "shrinking" in reading.note
     assert not measured("exact").ok, "without slack it is no limit, and fails where it fails"
+
+
+def test_the_last_step_decides_of_a_limit_that_is_slow_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_first = {1: 9.2, 4: 6.8, 16: 1.2, 64: 0.2}  # near a fold: like 1/t only once it is near
+    given_run(monkeypatch, lambda s, h: slow_first[round(horizon(s))])
+    assert measured("exact", slack=lambda s: 0.0).ok
+    given_run(monkeypatch, lambda s, h: {**slow_first, 64: 0.7}[round(horizon(s))])
+    assert not measured("exact", slack=lambda s: 0.0).ok, "0.7 is over half of 1.2"
+    given_run(monkeypatch, lambda s, h: {**slow_first, 4: 9.3}[round(horizon(s))])
+    assert not measured("exact", slack=lambda s: 0.0).ok, "it grew"
+
+
+@pytest.mark.parametrize("rest", [1.0, 0.3, np.nan])
+def test_a_time_too_short_to_tell_a_limit_is_refused(monkeypatch: pytest.MonkeyPatch, rest: float) -> None:
+    given_run(monkeypatch, lambda s, h: 0.2)
+    with pytest.raises(ValueError, match=r"its own law leaves a residual of .*: give a longer training\.t_end"):
+        measured("exact", slack=lambda s: rest)
+    assert measured("exact", slack=lambda s: TELLING).ok, "0.2 lies within 0.25"
 
 
 @pytest.mark.parametrize("rest", [0.1, 1e-3, 1e-6])

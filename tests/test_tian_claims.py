@@ -18,6 +18,7 @@ from derivations import (
     tian_limits,
     tian_modes,
     tian_sides,
+    tian_theorem2,
 )
 from derivations.claim import Claim
 from derivations.proof import Step, check
@@ -28,7 +29,7 @@ from dynamics.solver import RTOL
 from noncollapse.search import sample
 
 MODULES = (
-    tian_flow, tian_collapse, tian_limits, tian_align, tian_modes, tian_basin, tian_ema, tian_corrected, tian_sides,
+    tian_flow, tian_theorem2, tian_collapse, tian_limits, tian_align, tian_modes, tian_basin, tian_ema, tian_corrected, tian_sides,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {c.id: c for module in MODULES for c in module.CLAIMS}
 TOLERANCE = 1e3 * RTOL  # the integrator's global error: local rtol amplified over the horizons of these claims
@@ -198,3 +199,19 @@ def test_the_counterexample_to_alignment_meets_theorem_3_s_hypothesis() -> None:
     run = run_of(claim.base.replace(**COUNTEREXAMPLES[claim.id]).replace(training__points=200))
     K = tian_align.generator(run)[2]
     assert np.linalg.eigvalsh(K).min() > 0.5  # 3 eta / 2 = 0.75 at rest; the infimum over the run is 0.64
+
+
+def test_below_the_threshold_the_trivial_basin_leaves_eigenspaces_apart() -> None:
+    """F and P vanish together, whatever the decay: the needs of the claim must keep such starts out."""
+    claim = CLAIMS["tian-theorem3-alignment"]
+    small = claim.base.replace(network__w0=0.01, network__p0=0.01, training__eta=0.02, training__t_end=600.0)
+    assert all(a.holds(small) for a in claim.states)
+    assert not all(a.holds(small) for a in claim.needs)
+    assert reading(claim, small) > 0.1  # of a commutator that starts at 0.48 of ‖F‖‖P‖
+
+
+def test_without_decay_the_side_of_the_parabola_is_kept_and_decides_nothing() -> None:
+    claim = CLAIMS["tian-basin-sides"]
+    kept = claim.base.replace(network__start="aligned", network__p0=0.4, network__w0=0.8, training__eta=0.0)
+    assert not all(a.holds(kept) for a in claim.states)
+    assert reading(claim, kept) > 0.1  # alpha_p s ends at p+² + its offset
