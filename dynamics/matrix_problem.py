@@ -202,8 +202,6 @@ def _shared_basis(A: Array, C: Array) -> Array:
     both = A, (C + C.mT) / 2
     U = np.linalg.eigh(both[1] + A / np.sqrt(2))[1]
     seen = [U.mT @ M @ U for M in both]
-    if all(_diagonal(M) for M in seen):
-        return U
     seen = [(M + M.mT) / 2 for M in seen]  # symmetric to the bit, else the turns below are no rotations
     gaps = [_diag(M)[..., :, None] - _diag(M)[..., None, :] for M in seen]
     square = gaps[0] ** 2 + gaps[1] ** 2
