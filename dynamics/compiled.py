@@ -1,8 +1,9 @@
 """From a field, written once as a Python function of scalars, to machine code: built on first use, then kept on disk.
 
 The text of its kernels (`dynamics.kernel_source`) is executed beside the field's own function and compiled by numba.
-The file it is kept under is named after a fingerprint of that text, of the field's code and of all that the field
-reads, so that a changed field never meets old machine code. Where nothing can be written, it is compiled in each run.
+It is used again while the field, its code and all that it reads (`dynamics.fingerprint`), stays what it is. The file it
+is kept under is named after that, so that a changed field never meets old machine code. Where nothing can be written, it is
+compiled in each run.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import numba
-import numpy as np
 from numba import njit
 from numba.core.errors import NumbaError
 
 from dynamics import kernel_source, lanes, taylor_source
 from dynamics.address import address
+from dynamics.fingerprint import NoFingerprint, cached, fingerprint, names_of, plain
 from dynamics.lane_memory import FLAGS
 from dynamics.machine_code import kept_jit
 from dynamics.setting import SettingError
@@ -36,17 +37,13 @@ class FieldError(SettingError):
     """A field, its events or its Jacobian cannot be used as they are; the message ends with the remedy."""
 
 
-class _NoFingerprint(Exception):
-    pass
-
-
 @cache
 def driver() -> Any:
     """The compiled `lanes.drive`, one for all fields."""
     return _jit(lanes.drive, lanes.DRIVE, True, **lanes.OPTIONS)
 
 
-@cache
+@cached
 def kernels(
     kind: str, field: Function, n: int, m: int, events: Function | None, e: int, how: Function | str | Trace
 ) -> tuple[Any, ...]:
@@ -78,17 +75,24 @@ def kernels(
         ) from error
 
 
-@cache
+@cached
 def explicit(field: Function, n: int, m: int, dense: bool) -> tuple[str, Trace | str]:
     """kind and how of the explicit method that takes less work. dense: are states within steps asked for?"""
     trace = traced(_with_helpers(field, lambda f: f), n, m)
     return ("taylor", trace) if trace and taylor_source.worthwhile(trace, n, dense) else ("verner", "")
 
 
-@cache
-def addresses(*which: Any) -> tuple[tuple[int, int, int], int]:
-    """Of advance, begin and between (0: there is none) of the `kernels` with these arguments, and the rows of memory they need."""
-    (kind, _, n, m, _, e, how), (advance, begin, *between) = which, kernels(*which)
+@cached
+def addresses(
+    kind: str, field: Function, n: int, m: int, events: Function | None, e: int, how: Function | str | Trace | bool
+) -> tuple[tuple[int, int, int], int]:
+    """Of advance, begin and between (0: there is none) of the `kernels` with these arguments, and the rows of memory they need.
+
+    kind, how: as there, or "explicit" and whether states within steps are asked for.
+    """
+    if isinstance(how, bool):
+        kind, how = explicit(field, n, m, how)
+    advance, begin, *between = kernels(kind, field, n, m, events, e, how)
     dense = address(between[0], lanes.BETWEEN) if between else 0
     found = address(advance, lanes.ADVANCE), address(begin, lanes.BEGIN), dense
     return found, kernel_source.memory_rows(kind, n, m, e, how)
@@ -96,10 +100,10 @@ def addresses(*which: Any) -> tuple[tuple[int, int, int], int]:
 
 def _with_helpers(function: Function, wrap: Callable[[Function], Any], outer: tuple[Function, ...] = ()) -> Function:
     """The same function, but the functions that it calls are wrapped; already compiled ones too, from their source."""
-    function = _plain(function)
+    function = plain(function)
     if not isinstance(function, FunctionType) or function in outer:
         return function
-    used = {name: _plain(function.__globals__.get(name)) for name in _names(function.__code__)}
+    used = {name: plain(function.__globals__.get(name)) for name in names_of(function.__code__)}
     inner = {
         name: wrap(_with_helpers(f, wrap, (*outer, function)))
         for name, f in used.items()
@@ -112,11 +116,6 @@ def _with_helpers(function: Function, wrap: Callable[[Function], Any], outer: tu
 
 def _inlined(function: Function) -> Any:
     return njit(**OPTIONS, forceinline=True)(function)
-
-
-def _plain(value: Any) -> Any:
-    """The Python function of one compiled by numba; any other value as it is."""
-    return getattr(value, "py_func", value)
 
 
 def _jit(function: Function, signature: Any, keep: bool, **options: Any) -> Any:
@@ -147,39 +146,5 @@ def _kept(text: str, functions: list[Function]) -> Path | None:
                 file.write(text)
             Path(name).replace(path)  # whole or not at all, also when several processes start together
         return path
-    except (_NoFingerprint, OSError, RuntimeError):  # RuntimeError: no home folder
+    except (NoFingerprint, OSError, RuntimeError):  # RuntimeError: no home folder
         return None
-
-
-def fingerprint(function: Function, seen: tuple[Any, ...] = ()) -> str:
-    """What a function's machine code depends on: its code, defaults, closure, and the globals it names, recursively."""
-    function = _plain(function)
-    if function in seen:
-        return function.__name__
-    if not isinstance(function, FunctionType):
-        raise _NoFingerprint
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    used = [(name, function.__globals__[name]) for name in _names(function.__code__) if name in function.__globals__]
-    values = [*cells, *(function.__defaults__ or ()), *(value for _, value in used)]
-    inside = [_value(value, (*seen, function)) for value in values]
-    return "\n".join([_code(function.__code__), *(name for name, _ in used), *inside])
-
-
-def _names(code: CodeType) -> list[str]:
-    inner = [name for c in code.co_consts if isinstance(c, CodeType) for name in _names(c)]
-    return sorted({*code.co_names, *inner})
-
-
-def _code(code: CodeType) -> str:
-    constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
-    return "\n".join([code.co_code.hex(), *constants, *code.co_names, *code.co_varnames])
-
-
-def _value(value: Any, seen: tuple[Any, ...]) -> str:
-    if isinstance(value, ModuleType):
-        return value.__name__
-    if isinstance(value, int | float | complex | str | tuple | None | np.generic):
-        return repr(value)
-    if isinstance(value, BuiltinFunctionType | np.ufunc):
-        return value.__name__
-    return fingerprint(value, seen)

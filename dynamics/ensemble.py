@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dynamics import lanes
 from dynamics.columns import Columns, Shape, columns, members
-from dynamics.compiled import FieldError, Function, addresses, driver, explicit
+from dynamics.compiled import FieldError, Function, addresses, driver
 from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, jacobian_kind, shape_of
 from dynamics.run import Array
 
@@ -95,7 +95,8 @@ def integrate_many(
     """Integrate every member from t = 0 to t_end, or through `times` (T,), increasing, to the last of them.
 
     y0 and parameters: n and m columns, one for each argument of `field`, each a scalar or an array; all are broadcast
-    together and with t_end. field(*y, *q) returns the n velocities; it does not see t (make t a state with t' = 1).
+    together and with t_end. field(*y, *q) returns the n velocities; it does not see t (make t a state with t' = 1). What it reads
+    besides (globals, closures, defaults) is compiled in: each new value of it costs a compilation, a parameter's none.
     events(*y, *q) returns a tuple of E numbers, whose first sign changes are found by root finding within the step
     (two within one step pass unseen); stop (E,) says which of them end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the
     stiff method; without it complex steps are taken, or differences where the field is not analytic. method: "auto", "explicit"
@@ -177,8 +178,7 @@ class _Work:
         """`addresses` of "explicit" or "stiff"."""
         n, m, both = len(self.states), len(self.parameters), (self.events, self.e)
         if method == "explicit":
-            kind, how = explicit(self.field, n, m, self.e + len(self.grid) > 0)
-            return addresses(kind, self.field, n, m, *both, how)
+            return addresses("explicit", self.field, n, m, *both, self.e + len(self.grid) > 0)
         jacobian = self.jacobian or jacobian_kind(self.field, self.first, n)
         try:
             return addresses("stiff", self.field, n, m, *both, jacobian)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dynamics import compiled, lanes, modes, phases
 from dynamics.basin import collapses
 from dynamics.ensemble import FieldError, integrate_many
+from dynamics.fingerprint import fingerprint
 from dynamics.kernel_source import CONTROLS, memory_rows
 from dynamics.kernel_text import rows
 from dynamics.solver import integrate
@@ -264,11 +265,11 @@ def test_analytic_jacobian_changes_nothing_and_a_wrong_one_is_refused() -> None:
 
 
 def test_a_changed_field_never_meets_old_machine_code() -> None:
-    first = compiled.fingerprint(riccati)
+    first = fingerprint(riccati)
     space = {"square": lambda x: x * x * 1.5}
     changed = type(riccati)(riccati.__code__, space, "riccati")
-    assert compiled.fingerprint(changed) != first  # same text, another helper
-    assert compiled.fingerprint(type(riccati)(riccati.__code__, {"square": square}, "riccati")) == first
+    assert fingerprint(changed) != first  # same text, another helper
+    assert fingerprint(type(riccati)(riccati.__code__, {"square": square}, "riccati")) == first
 
 
 def test_where_nothing_can_be_written_it_still_runs(monkeypatch, tmp_path) -> None:
