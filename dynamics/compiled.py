@@ -23,6 +23,7 @@ from numba.core.errors import NumbaError
 
 from dynamics import kernel_source, lanes, taylor_source
 from dynamics.address import address
+from dynamics.analytic import analytic
 from dynamics.fingerprint import NoFingerprint, cached, fingerprint, names_of, plain
 from dynamics.lane_memory import FLAGS
 from dynamics.machine_code import kept_jit
@@ -80,6 +81,12 @@ def explicit(field: Function, n: int, m: int, dense: bool) -> tuple[str, Trace |
     """kind and how of the explicit method that takes less work. dense: are states within steps asked for?"""
     trace = traced(_with_helpers(field, lambda f: f), n, m)
     return ("taylor", trace) if trace and taylor_source.worthwhile(trace, n, dense) else ("verner", "")
+
+
+@cached
+def jacobian_kind(field: Function, n: int, m: int) -> str:
+    """How the stiff method comes by ∂f/∂y: "complex" steps where the field lets them pass, "differences" where not."""
+    return "complex" if analytic(_with_helpers(field, lambda f: f), n + m) else "differences"
 
 
 @cached

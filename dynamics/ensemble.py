@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from dynamics import lanes
 from dynamics.columns import Columns, Shape, columns, members
-from dynamics.compiled import FieldError, Function, addresses, driver
-from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, jacobian_kind, shape_of
+from dynamics.compiled import FieldError, Function, addresses, driver, jacobian_kind
+from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, shape_of
 from dynamics.run import Array
 
 RTOL = 1e-8
@@ -99,7 +99,7 @@ def integrate_many(
     besides (globals, closures, defaults) is compiled in: each new value of it costs a compilation, a parameter's none.
     events(*y, *q) returns a tuple of E numbers, whose first sign changes are found by root finding within the step
     (two within one step pass unseen); stop (E,) says which of them end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the
-    stiff method; without it complex steps are taken, or differences where the field is not analytic. method: "auto", "explicit"
+    stiff method; without it complex steps are taken, or differences where they do not pass (`dynamics.analytic`). method: "auto", "explicit"
     or "stiff". progress is called with the number of members done.
 
     Each member's local error, as its method estimates it, is held below rtol max(|y|, |y_new|) + atol (Taylor's method: h |y'|
@@ -121,7 +121,7 @@ def integrate_many(
     if jacobian is not None:
         check_jacobian(field, jacobian, first, n)
     limits = (atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT), lanes.ACCEPT
-    work = _Work(field, states, q, ends, shape, events, e, jacobian, first, method, np.array(limits), grid, halt)
+    work = _Work(field, states, q, ends, shape, events, e, jacobian, method, np.array(limits), grid, halt)
     size = math.prod(shape)
     out = _unsolved(size, len(grid), n, e)
     spans = [(low, min(low + BLOCK, size)) for low in range(0, size, BLOCK)]
@@ -168,7 +168,6 @@ class _Work:
     events: Function | None
     e: int
     jacobian: Function | None
-    first: list[float]  # arguments of the field at the first member
     method: str
     limits: Array  # of `lanes.drive`
     grid: Array
@@ -179,7 +178,7 @@ class _Work:
         n, m, both = len(self.states), len(self.parameters), (self.events, self.e)
         if method == "explicit":
             return addresses("explicit", self.field, n, m, *both, self.e + len(self.grid) > 0)
-        jacobian = self.jacobian or jacobian_kind(self.field, self.first, n)
+        jacobian = self.jacobian or jacobian_kind(self.field, n, m)
         try:
             return addresses("stiff", self.field, n, m, *both, jacobian)
         except FieldError:

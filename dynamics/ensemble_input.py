@@ -76,20 +76,6 @@ def _callable_with(function: Function, count: int) -> bool:
         return False
 
 
-def jacobian_kind(field: Function, first: Sequence[float], n: int) -> str:
-    """ "complex" where complex steps give the field's Jacobian at the first member, "differences" where they do not
-    (abs, max, comparisons: no analytic function)."""
-    step = 2.0**-200
-    try:
-        columns = []
-        for j in range(n):
-            at = [complex(x, step if i == j else 0.0) for i, x in enumerate(first[:n])]
-            columns.append([complex(v).imag / step for v in field(*at, *first[n:])])
-        return "complex" if _near(np.array(columns).T, _differences(field, first, n)) else "differences"
-    except (TypeError, ValueError, ArithmeticError):
-        return "differences"
-
-
 def check_jacobian(field: Function, jacobian: Function, first: Sequence[float], n: int) -> None:
     rows = np.array(jacobian(*first), dtype=float)
     if rows.shape != (n, n):
