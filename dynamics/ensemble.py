@@ -98,7 +98,7 @@ def integrate_many(
     together and with t_end. field(*y, *q) returns the n velocities; it does not see t (make t a state with t' = 1). What it reads
     besides (globals, closures, defaults) is compiled in: each new value of it costs a compilation, a parameter's none.
     events(*y, *q) returns a tuple of E numbers, whose first sign changes are found by root finding within the step
-    (two within one step pass unseen); stop (E,) says which of them end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the
+    (two within one step pass unseen); one that is 0 at the start counts there; stop (E,) says which end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the
     stiff method; without it complex steps are taken, or differences where they do not pass (`dynamics.analytic`). method: "auto", "explicit"
     or "stiff". progress is called with the number of members done.
 

@@ -90,7 +90,7 @@ def drive(
     position, busy, stiff = 0, 0, 0
     used = LANES if len(todo) > FEW else LANES // 2
     for l in range(used):
-        position = refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, status)
+        position = refill(begin, S, l, here, position, todo, y, t, q, t_end, times, stop, when, status)
         busy += S[ACTIVE * LANES + l] != 0.0
     while busy > 0:
         calls = advance(S, used, limits)
@@ -113,14 +113,17 @@ def drive(
             stiff += code == STIFFENED
             steps[i] += int(S[STEPS * LANES + l])
             tries[i] += int(S[TRIES * LANES + l])
-            position = refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, status)
+            position = refill(begin, S, l, here, position, todo, y, t, q, t_end, times, stop, when, status)
             busy -= S[ACTIVE * LANES + l] == 0.0
     return stiff
 
 
 @compiled
-def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, status):
-    """Put the next member of todo with anything left to do into lane l; returns where todo goes on."""
+def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, stop, when, status):
+    """Put the next member of todo with anything left to do into lane l; returns where todo goes on.
+
+    An event that is 0 counts here, whichever way it will leave: a change of sign within the first step would tell one of the two.
+    """
     n, events = y.shape[1], when.shape[1]
     while position < len(todo):
         i = todo[position]
@@ -139,10 +142,18 @@ def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, when, statu
         if not isfinite(S[H * LANES + l]):
             status[i] = NOT_FINITE
             continue
+        ended = False
+        for e in range(events):
+            sought = isnan(when[i, e])
+            if sought and S[(EVENTS + 2 * events + e) * LANES + l] == 0.0:
+                when[i, e], sought = t[i], False
+                ended |= stop[e]
+            S[(EVENTS + e) * LANES + l] = 1.0 if sought else 0.0
+        if ended:
+            status[i] = STOPPED
+            continue
         here[0, l], here[1, l] = i, np.searchsorted(times, t[i], "right") if len(times) else 0
         S[T_NEXT * LANES + l] = times[here[1, l]] if here[1, l] < len(times) else np.inf
-        for e in range(events):
-            S[(EVENTS + e) * LANES + l] = 1.0 if isnan(when[i, e]) else 0.0
         return position
     S[ACTIVE * LANES + l] = 0.0
     S[H * LANES + l] = 0.0  # an idle lane steps on the spot

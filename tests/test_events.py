@@ -1,0 +1,54 @@
+"""An event that is 0 at the start: it counts there, whichever way it leaves, as in the plain solver."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dynamics import lanes
+from dynamics.ensemble import integrate_many
+from dynamics.solver import integrate
+
+METHODS = ["explicit", "stiff"]
+
+
+def decay(x):
+    return (-x,)
+
+
+def leaving(x):
+    """Both 0 at x = 1, one falls and one rises; the third is 0 at t = log 2."""
+    return x - 1.0, 1.0 - x, x - 0.5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_counts_at_the_start_as_in_the_solver(method: str) -> None:
+    starts = np.array([1.0, 2.0, 0.25])
+    out = integrate_many(decay, (starts,), (), 3.0, events=leaving, rtol=1e-10, method=method)
+    events = [lambda y, e=e: np.asarray(leaving(y[:, 0])[e]) for e in range(3)]
+    plain = integrate(lambda _, y: -y, starts[:, None], np.array([0.0, 3.0]), events=events)
+    by_solver = np.array(plain.event_times, dtype=float).T  # None, never, becomes NaN
+    assert np.allclose(out.event_times, by_solver, rtol=0, atol=1e-7, equal_nan=True)  # 10³ rtol
+    assert np.array_equal(out.event_times[0, :2], [0.0, 0.0]) and out.ok.all()  # to the bit: no root was sought
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_terminal_one_ends_the_member_there(method: str, which: int) -> None:
+    stop = [e == which for e in range(3)]
+    starts = np.array([1.0, 2.0])
+    out = integrate_many(decay, (starts,), (), times=[0.0, 0.1, 3.0], events=leaving, stop=stop, method=method)
+    assert list(out.status) == [lanes.STOPPED, lanes.STOPPED] and out.t[0] == 0.0 and out.y[0, 0] == 1.0
+    assert out.at[0, 0, 0] == 1.0 and np.isnan(out.at[1:, 0]).all()  # nothing happens beyond where it stopped
+    assert out.tries[0] == 0 and abs(out.t[1] - np.log(2.0)) < 1e-5  # the other from 2 to 1; 10³ rtol
+
+
+def test_the_next_member_takes_the_lane_of_one_that_ended_at_its_start() -> None:
+    starts = np.where(np.arange(500) % 2, 2.0, 1.0)  # more than there are lanes
+    out = integrate_many(decay, (starts,), (), 3.0, events=leaving, stop=(True, False, False))
+    assert np.array_equal(out.t == 0.0, starts == 1.0) and (out.status == lanes.STOPPED).all()
+
+
+def test_none_counts_where_nothing_is_to_be_integrated() -> None:
+    out = integrate_many(decay, (1.0,), (), [0.0, 1.0], events=leaving)
+    assert np.isnan(out.event_times[0]).all() and out.event_times[1, 0] == 0.0  # as in the solver of a single time
