@@ -118,6 +118,16 @@ def test_a_killed_process_resumes_to_the_same_numbers(unlabelled: str, tmp_path:
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_false_is_false_in_any_case(say: Cli) -> None:
+    """A word is true in Python: read as one, "False" trained the opposite."""
+    words = ("simsiam", *TINY[1:], "--epochs", "1", "--json", "--set")
+    losses = {word: [row["loss"] for row in json.loads(say(*words, f"stop={word}").out)["rows"]]
+              for word in ("false", "False", "TRUE", "true")}  # fmt: skip
+    assert losses["False"] == losses["false"]
+    assert losses["TRUE"] == losses["true"]
+    assert losses["false"][-1] != losses["true"][-1]  # the gradient of the target's branch changes the first step
+
+
 def test_raw_pixels_are_another_run(say: Cli, tmp_path: Path) -> None:
     assert say(*TINY, "--epochs", "1", "--raw-pixels").code == 0
     made = record(tmp_path)
@@ -152,6 +162,19 @@ def test_two_processes_by_torchrun_write_one_record(unlabelled: str, tmp_path: P
         ((*TINY, "--set", "tau=[1]"), "number"),
         ((*TINY, "--set", "temperature=1"), "tau"),
         ((*TINY, "--set", "tau=-1"), "tau"),
+        ((*TINY, "--set", "tau=0.1", "--set", "tau=0.2"), "--set names tau twice"),
+        ((*TINY, "--set", "dim=8"), "--dim and --set dim"),
+        ((*TINY, "--set", "tau=abc"), "tau = 'abc': give a finite number"),
+        ((*TINY, "--set", "tau=NaN"), "tau = nan: give a finite number"),
+        ((*TINY, "--set", "tau=true"), "tau = True: give a finite number"),
+        ((*TINY, "--set", "hidden=1.5"), "hidden = 1.5: give a whole number"),
+        ((*TINY, "--set", "hidden=true"), "hidden = True: give a whole number"),
+        (("simclr", "--net", "linear", "--set", "dim=null"), "dim = None: give a whole number"),
+        ((*TINY, "--set", "norm=foo"), "norm = 'foo': give true or false"),
+        ((*TINY, "--set", "projector=3"), "projector = 3: give a word"),
+        (("simsiam", *TINY[1:], "--set", "stop=flase"), "stop = 'flase': give true or false"),
+        (("simsiam", *TINY[1:], "--set", "unit=0"), "unit = 0: give true or false"),
+        (("simsiam", *TINY[1:], "--set", "predictor_hidden=wide"), "give a whole number or null"),
         ((*TINY, "--data", "cifar11"), "cifar10"),
         ((*TINY, "--data", "cifar10", "--path", "/nowhere"), "/nowhere"),
         ((*TINY, "--augment", "blur"), "simclr"),

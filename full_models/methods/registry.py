@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import torch
 from torch import nn
@@ -49,6 +50,10 @@ class MethodSpec:
         own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         head = {name: getattr(self.head, name) for name in HEAD_OPTIONS} if self.head else {}
         return {**head, **own, **self.preset}
+
+    def types(self) -> dict[str, Any]:
+        """The type of each option, as its builder or the projector declares it."""
+        return {**get_type_hints(Head), **get_type_hints(self.make)}
 
 
 # fmt: off
@@ -100,7 +105,7 @@ def build(
 
     encoder, width: of `full_models.networks.encoder` (None: the method's own choice). options: those of
     `METHODS[name].options()`, among them the projector's (`Head`), such as dim. Raises ValueError on an unknown name or
-    option, and where a value makes no sense.
+    option, and where a value is of another type or makes no sense.
     """
     spec = specification(name)
     network = networks.encoder(encoder or spec.encoder, shape, width=width, generator=generator)
@@ -110,10 +115,11 @@ def build(
 def assemble(name: str, encoder: nn.Module, generator: torch.Generator, **options: Any) -> Method:
     """The method `name` round an encoder that is there already, any module with an attribute `features`. As `build`."""
     spec = specification(name)
-    allowed = spec.options()
-    for option in options:
+    allowed, types = spec.options(), spec.types()
+    for option, value in options.items():
         if option not in allowed:
             raise MethodError(f"{name} has no option {option!r}: it takes {', '.join(allowed) or 'none'}")
+        _check_type(option, types[option], value)
     own = inspect.signature(spec.make).parameters
     chosen = {**spec.preset, **options}
     head = Head("none")
@@ -127,3 +133,18 @@ def specification(name: str) -> MethodSpec:
     if name not in METHODS:
         raise MethodError(f"method {name!r} is not known: use one of {', '.join(METHODS)}")
     return METHODS[name]
+
+
+WANTED = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a word"}
+
+
+def _check_type(option: str, hint: Any, value: Any) -> None:
+    """Raises MethodError unless the value is of the option's type: any word is true, so a misspelt "false" would train the
+    opposite of what was asked for."""
+    kinds = get_args(hint) or (hint,)
+    fits = {bool: isinstance(value, bool), str: isinstance(value, str), type(None): value is None,
+            int: isinstance(value, int) and not isinstance(value, bool)}  # fmt: skip
+    fits[float] = fits[int] or (isinstance(value, float) and math.isfinite(value))
+    if not any(fits[kind] for kind in kinds):
+        wanted = " or ".join(WANTED.get(kind, "null") for kind in kinds)
+        raise MethodError(f"{option} = {value!r}: give {wanted}")

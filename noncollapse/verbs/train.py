@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from noncollapse.errors import UsageError
@@ -91,18 +92,31 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         hint = f"did you mean {near[0]}?" if near else "see `noncollapse train`"
         raise UsageError(f"unknown method {args.method!r}: {hint}")
     given = {field: value for field, _, _ in VALUES.values() if (value := getattr(args, field)) is not None}
-    options = dict(_option(text) for text in args.options)
+    options = _options(args.options)
+    if args.dim is not None and "dim" in options:
+        raise UsageError("--dim and --set dim say one thing twice: leave out one of them")
     flags = {"standardise": not args.raw_pixels, "channels_last": args.channels_last, "compile": args.compile}
     return Recipe(method=args.method, options=options, **flags, **given)
 
 
+def _options(texts: Sequence[str]) -> dict[str, Any]:
+    """The options of every --set. Raises UsageError where one is named twice."""
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, value = _option(text)
+        if name in options:
+            raise UsageError(f"--set names {name} twice: name each option once")
+        options[name] = value
+    return options
+
+
 def _option(text: str) -> tuple[str, Any]:
-    """("tau", 0.2) of "tau=0.2": numbers, true, false and null as in JSON, anything else a word."""
+    """("tau", 0.2) of "tau=0.2": numbers and null as in JSON, true and false in any case, anything else a word."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise UsageError(f"--set {text!r}: write KEY=VALUE, such as tau=0.2")
     try:
-        plain = json.loads(value)
+        plain = json.loads(value.lower() if value.lower() in ("true", "false") else value)
     except json.JSONDecodeError:
         return name, value
     if isinstance(plain, (list, dict)):
