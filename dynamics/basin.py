@@ -13,7 +13,7 @@ from dynamics.run import Array
 from dynamics.solver import integrate
 
 LINE_RTOL = 1e-8  # two orders below what a line of one pixel shows
-NEAR = 1e-3  # a mode this close to a fixed point, relative to c/a, lies inside its basin
+NEAR = 1e-3  # of c/a: a mode this close to a fixed point, and ten times closer than the saddle p- is, lies in its basin
 
 
 def collapses(p0: float, w0: float, a: float, c: float, alpha_p: float, eta: float) -> bool:
@@ -21,26 +21,29 @@ def collapses(p0: float, w0: float, a: float, c: float, alpha_p: float, eta: flo
 
     Needs eta > 0: without decay the end is not one of finitely many points (see `predictor.balance`). Beyond
     eta = c²/4a every start collapses. Raises ValueError, also for a start so close to the boundary that neither end is
-    reached within 200 / eta.
+    reached within 200 of the slowest time constants, 1/eta or that of the saddle.
     """
     if eta <= 0:
         raise ValueError("the basin is defined by fixed points that need weight decay: give eta > 0")
     roots = modes.fixed_points(a, c, eta)
     if not np.isfinite(roots.p_plus):
         return True
-    ends = np.array([[0.0, 0.0], [roots.p_plus, abs(roots.p_plus) / np.sqrt(alpha_p)]])
+    saddle, rest = float(roots.p_minus), float(roots.p_plus)
+    scale = np.array([1.0, np.sqrt(alpha_p)])  # of p and w: the flow of (p, √alpha_p w) has no alpha_p
+    ends = np.array([[0.0, 0.0], [rest, rest]])
+    near = np.minimum(NEAR * c / a, 0.1 * np.array([saddle, rest - saddle]))
 
     def field(_: float, y: Array) -> Array:
         dp, dw, _v = modes.field(y[:, 0], y[:, 1], y[:, 1], a, c, alpha_p, 0.0, eta, eta)
         return np.stack([dp, dw], axis=1)
 
-    horizon = 20.0 / eta
+    horizon = 20.0 / min(eta, a * saddle * max(rest - saddle, NEAR**2 * c / a))  # a p- (p+ - p-): the saddle's own rate
     y = np.array([[p0, abs(w0)]])
     for _ in range(10):
         y = integrate(field, y, np.array([0.0, horizon])).y[-1]
-        near = np.linalg.norm(y - ends, axis=1) < NEAR * c / a
-        if near.any():
-            return bool(near[0])
+        inside = np.linalg.norm(y * scale - ends, axis=1) < near
+        if inside.any():
+            return bool(inside[0])
     raise ValueError(f"({p0}, {w0}) lies too close to the boundary of the basin to tell: move it")
 
 

@@ -73,33 +73,60 @@ def jacobian(p: float, w: float, a: float, c: float, alpha_p: float, eta: float)
 
 
 def parabola_solution(p0: Scalar, a: Scalar, c: Scalar, t: Array) -> Array:
-    """p(t) (T, ...) for eta = 0 from p0 > 0: with u = c/(a p) - 1, u + ln u = u0 + ln u0 - c² t / a (p0 < c/a).
+    """p(t) (T, ...) for eta = 0 from p0 >= 0, a, c > 0, t (T,) in flow time: u + ln|u| = u0 + ln|u0| - c² t / a, u = c/(a p) - 1.
 
-    u = ω(ln u0 + u0 - c²t/a), Wright's omega, i.e. Lambert's W of its exponential without the overflow. From p0 > c/a,
-    -1 < u < 0 and u + ln(-u) obeys the same law, hence u = W₀(-exp(·)), which cannot overflow.
+    From p0 < c/a, u > 0 is ω(u0 + ln u0 - c² t / a), Wright's omega, i.e. Lambert's W of its exponential without the overflow.
+    From p0 > c/a, v = 1 + u = c/(a p) solves -v - ln(1 - v) = y, see `_from_above`. Exact to rounding, on both sides.
+    Raises ValueError for p0 < 0 (its flow creeps up to 0) and for what is not finite.
     """
     p0, a, c = (np.asarray(value, float) for value in (p0, a, c))
-    u0 = c / (a * p0) - 1
-    shape = (len(t),) + (1,) * np.ndim(u0)
-    x = np.log(np.abs(np.where(u0 == 0, 1.0, u0))) + u0 - c**2 / a * t.reshape(shape)
-    above = lambertw(-np.exp(np.minimum(x, -1.0))).real  # only used where u0 < 0, where x <= -1 up to rounding
-    u = np.where(u0 > 0, wrightomega(x).real, above)
-    return c / (a * (1 + np.where(u0 == 0, 0.0, u)))
+    if not (np.isfinite(p0) & (p0 >= 0) & (a > 0) & (c > 0) & np.isfinite(a * c)).all():
+        raise ValueError("the parabola's closed form needs finite p0 >= 0, a > 0 and c > 0: integrate other starts")
+    v0 = c / (a * np.where(p0 > 0, p0, 1.0))
+    moved = c**2 / a * t.reshape((len(t),) + (1,) * v0.ndim)
+    below, above = (p0 > 0) & (v0 > 1), v0 < 1
+    u0 = np.where(below, v0 - 1, 1.0)
+    v = np.where(below, 1 + wrightomega(np.log(u0) + u0 - moved).real, 1.0)
+    start = np.where(above, v0, 0.5)
+    v = np.where(above, np.maximum(_from_above(_excess(start) + moved), start), v)  # v rises; at once, from a huge p0
+    return np.where(p0 > 0, c / (a * v), 0.0)
+
+
+def _excess(v: Array) -> Array:
+    """-v - ln(1 - v) for 0 < v < 1: by its series where the difference would lose digits."""
+    small = np.minimum(v, 0.1)
+    series = small**2 * np.polyval(1 / np.arange(18.0, 1.0, -1.0), small)  # Σ v^k / k from k = 2; 0.1^17 is rounding
+    return np.where(v < 0.1, series, -v - np.log1p(-v))
+
+
+def _from_above(y: Array) -> Array:
+    """v in (0, 1] with _excess(v) = y > 0: Lambert's W, mended by Newton's method at its branch point v = 0."""
+    s = np.sqrt(2 * y)
+    near = s - s**2 / 3 + s**3 / 36  # off by a relative 1e-3 where it is used: two steps would do
+    v = np.where(y < 0.3, near, 1 + lambertw(-np.exp(-1 - np.maximum(y, 0.3))).real)
+    for _ in range(3):
+        inside = np.clip(v, 1e-300, 1 - 1e-16)
+        v = np.where(v < 1, inside - (_excess(inside) - y) * (1 - inside) / inside, 1.0)
+    return v
 
 
 def parabola_time(p: Scalar, p0: Scalar, a: Scalar, c: Scalar, eta: Scalar) -> Array:
-    """t at which the parabola flow from p0 reaches p, nothing at rest between them, for eta > 0. Exact, elementwise.
+    """Flow time at which the parabola flow from p0 reaches p, nothing at rest between them, for eta > 0. Exact, elementwise.
 
-    Partial fractions of 1/p': -1/eta at 0 and 1/(-a r (r - r')) at each root r of c p - a p² - eta; beyond eta = c²/4a
-    the roots are conjugate and their terms add up to an arctangent.
+    With m = c/2a, δ² = m² - eta/a, q = p - m, partial fractions of 1/p' give
+        t eta = -ln(p/p0) + ½ ln((q² - δ²)/(q0² - δ²)) + m artanh(δ y)/δ,  y = (q0 - q)/(q q0 - δ²),
+    an arctangent where the roots m ∓ δ are conjugate (δ² < 0: beyond eta = c²/4a), and y where they meet.
     """
     p, p0, a, c, eta = (np.asarray(value, float) for value in (p, p0, a, c, eta))
-    root = np.sqrt(c**2 - 4 * eta * a + 0j)
-    lo, hi = (c - root) / (2 * a), (c + root) / (2 * a)
-    total = -np.log(p / p0) / eta
-    for r, other in ((lo, hi), (hi, lo)):
-        total = total - np.log((p - r) / (p0 - r)) / (a * r * (r - other))
-    return total.real
+    m = c / (2 * a)
+    square, q, q0 = m * m - eta / a, p - m, p0 - m
+    delta, top, bottom = np.sqrt(np.abs(square)), q0 - q, q * q0 - square
+    split = np.where(delta > 0, delta, 1.0)
+    y = delta * top / bottom
+    real = np.arctanh(np.where(np.abs(y) < 1, y, 1 / y))  # the same logarithm on either side of |y| = 1
+    bend = np.where(square > 0, real, np.arctan2(delta * top, bottom)) / split
+    bend = np.where(square == 0, top / bottom, bend)
+    return (-np.log(p / p0) + np.log((q * q - square) / (q0 * q0 - square)) / 2 + m * bend) / eta
 
 
 def alignment_rate(p: Scalar, s: Scalar, a: Scalar, alpha_p: Scalar, tau: Scalar, eta: Scalar) -> Scalar:

@@ -12,6 +12,7 @@ from dynamics import invariance, matrix_setting, modes, predictor
 from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
 from dynamics.solver import integrate
+from dynamics.stacked import Stacked
 from dynamics.start import shared_basis, start
 from dynamics.views import Moments, moments
 
@@ -19,64 +20,11 @@ COLLAPSED = 1e-2  # collapse_time: when ‖W‖ has fallen to this share of its 
 TINY = 1e-300  # below any norm: keeps the logarithm of an exact 0 finite
 ESCAPED = 2.0  # escape_time: when it has grown to this multiple
 
-
 EVENTS = ("collapse_time", "escape_time")
 
 
 class NoClosedForm(ValueError):
     """This Setting has no known closed form; use the flow rung."""
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """Settings of one shape stacked: moments (B, d, d), rates (B, 1, 1)."""
-
-    setting: Setting
-    A: Array
-    B: Array
-    C: Array
-    alpha_p: Array
-    eta: Array
-    eta_p: Array
-    beta: Array
-
-    @staticmethod
-    def of(settings: Sequence[Setting]) -> _Problem:
-        ms = [moments(s) for s in settings]
-        trainings = [s.training for s in settings]
-
-        def rate(values: Sequence[float]) -> Array:
-            return np.array(values, float).reshape(-1, 1, 1)
-
-        return _Problem(
-            setting=settings[0],
-            A=np.stack([m.A for m in ms]),
-            B=np.stack([m.B for m in ms]),
-            C=np.stack([m.C for m in ms]),
-            alpha_p=rate([tr.alpha_p for tr in trainings]),
-            eta=rate([tr.eta for tr in trainings]),
-            eta_p=rate([tr.eta if tr.eta_p is None else tr.eta_p for tr in trainings]),
-            beta=rate([tr.beta for tr in trainings]),
-        )
-
-    def velocity(self, W: Array, P: Array, V: Array) -> tuple[Array, Array, Array]:
-        """(dW, dP, dV) (B, ...) of the objective; the target of an online network moves with W."""
-        o = self.setting.objective
-        if o.loss == "invariance":
-            S = self.A + self.B - self.C - self.C.mT
-            dW = invariance.field(W, S, self.eta)
-            return dW, np.zeros_like(P), dW
-        V = V if o.target == "ema" else W
-        if o.predictor == "optimal":
-            P = predictor.optimal_predictor(W, V, self.A, self.C)
-        dW, dP = predictor.field(W, P, V, self.A, self.C, self.alpha_p, self.eta, self.eta_p)
-        if not o.stop_gradient and o.target == "online":
-            dW = dW + predictor.target_gradient(W, P, self.B, self.C)
-        if o.predictor in ("none", "optimal"):
-            dP = np.zeros_like(P)
-        elif o.predictor == "symmetric":
-            dP = predictor.symmetric_part(dP)
-        return dW, dP, predictor.target_field(W, V, self.beta) if o.target == "ema" else dW
 
 
 def flow(setting: Setting, timed: bool = True) -> Run:
@@ -93,13 +41,8 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
     spectral radius and why the method was chosen; a batch goes through `solver` as one system.
     Raises SettingError if the Settings do not fit together.
     """
-    first = settings[0]
-    if first.objective.loss not in ("invariance", "predictor"):
-        raise SettingError(f"objective.loss {first.objective.loss!r} has no weight flow: use invariance or predictor")
-    problem = _Problem.of(settings)
-    if any(s.objective != first.objective or s.training.t_end != first.training.t_end for s in settings):
-        raise SettingError("a batch shares one objective and one t_end: integrate these Settings one by one")
-    starts = [start(s) for s in settings]
+    starts = _fitting_starts(settings)
+    first, problem = settings[0], Stacked.of(settings)
     W0, P0, V0 = (np.stack(arrays) for arrays in zip(*starts, strict=True))
     pack = _Packing(W0.shape[1:])
 
@@ -134,6 +77,23 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
     ]
 
 
+def _fitting_starts(settings: Sequence[Setting]) -> list[tuple[Array, Array, Array]]:
+    """(W, P, V) of every Setting of a batch. Raises SettingError if they are no batch."""
+    if not settings:
+        raise SettingError("a batch needs at least one Setting")
+    first = settings[0]
+    if first.objective.loss not in ("invariance", "predictor"):
+        raise SettingError(f"objective.loss {first.objective.loss!r} has no weight flow: use invariance or predictor")
+    shared = [(s.objective, s.training.t_end, s.training.points) for s in settings]
+    starts = [start(s) for s in settings]
+    if any(s != shared[0] for s in shared) or len({W.shape for W, _, _ in starts}) > 1:
+        raise SettingError(
+            "a batch shares one objective, one t_end, one number of points and one shape (k, d): integrate these Settings "
+            "one by one"
+        )
+    return starts
+
+
 def times(setting: Setting) -> Array:
     """(points,) equally spaced flow times from 0 to t_end."""
     return np.linspace(0.0, setting.training.t_end, setting.training.points)
@@ -154,16 +114,16 @@ class _Packing:
         return y[..., :i].reshape(*lead, k, d), y[..., i:j].reshape(*lead, k, k), y[..., j:].reshape(*lead, k, d)
 
 
-def _run(setting: Setting, t: Array, pack: _Packing, problem: _Problem, y: Array, i: int, facts: dict[str, Any]) -> Run:
+def _run(setting: Setting, t: Array, pack: _Packing, problem: Stacked, y: Array, i: int, facts: dict[str, Any]) -> Run:
     W, P, V = pack.split(y[:, i : i + 1])
     o = setting.objective
-    member = _Problem.of([setting])
+    member = Stacked.of([setting])
     velocities = [member.velocity(W[j], P[j], V[j]) for j in range(len(t))]
     if o.target == "online":
         V = W
     if o.predictor == "optimal" and o.loss == "predictor":
         P = predictor.optimal_predictor(W, V, member.A, member.C)
-    obs = {"W": W, "P": P, "V": V, "loss": _loss(setting, member, W, P, V)}
+    obs = {"W": W, "P": P, "V": V, "loss": member.loss(W, P, V)}
     obs |= {
         name: np.stack(arrays) for name, arrays in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)
     }
@@ -183,13 +143,6 @@ def _drift(setting: Setting, t: Array, W: Array, P: Array) -> dict[str, float]:
     return {"balance": float(gap.max() / (np.linalg.norm(W, axis=(1, 2)).max() ** 2 + 1e-300))}
 
 
-def _loss(setting: Setting, m: _Problem, W: Array, P: Array, V: Array) -> Array:
-    """J = ½ E‖·‖² (...) at each state, from the moments."""
-    if setting.objective.loss == "invariance":
-        return predictor.loss(W, np.eye(W.shape[-2]), W, m.A, m.B, m.C)
-    return predictor.loss(W, P, V, m.A, m.B, m.C)
-
-
 def exact(setting: Setting) -> Run:
     """The Run from the closed form. Exact up to rounding. Raises NoClosedForm where none is known.
 
@@ -201,7 +154,7 @@ def exact(setting: Setting) -> Run:
     eye = np.eye(m.d) * setting.training.eta
     if o.loss == "invariance":
         return _exact_run(setting, t, invariance.closed_form(W0, m.S + eye, t), P0)
-    if o.loss == "predictor" and o.predictor == "none" and o.target == "online" and np.allclose(m.C, m.C.T, atol=1e-14):
+    if o.loss == "predictor" and o.predictor == "none" and o.target == "online" and m.symmetric:
         M = m.A - m.C if o.stop_gradient else m.S
         return _exact_run(setting, t, invariance.closed_form(W0, M + eye, t), P0)
     if _on_parabola(setting, m):
@@ -215,11 +168,7 @@ def _on_parabola(setting: Setting, m: Moments) -> bool:
         o.loss == "predictor" and o.predictor in ("linear", "symmetric") and o.stop_gradient and o.target == "online"
     )
     still = tr.eta == 0 and tr.eta_p in (None, 0.0)
-    return plain and still and setting.network.start == "parabola" and _commute(m)
-
-
-def _commute(m: Moments) -> bool:
-    return bool(np.allclose(m.A @ m.C, m.C @ m.A, atol=1e-13) and np.allclose(m.C, m.C.T, atol=1e-14))
+    return plain and still and setting.network.start == "parabola" and m.commute
 
 
 def _parabola_run(setting: Setting, m: Moments, t: Array, W0: Array, P0: Array) -> Run:
@@ -239,8 +188,8 @@ def _parabola_run(setting: Setting, m: Moments, t: Array, W0: Array, P0: Array) 
 def _exact_run(setting: Setting, t: Array, W: Array, P: Array) -> Run:
     """Velocities come from the field at the exact state, so that flow claims can be asked of this Run too."""
     P = np.broadcast_to(P, (len(t), *P.shape[-2:])).copy()
-    problem = _Problem.of([setting])
+    problem = Stacked.of([setting])
     velocities = [problem.velocity(W[j : j + 1], P[j : j + 1], W[j : j + 1]) for j in range(len(t))]
-    obs = {"W": W[None], "P": P[None], "V": W[None], "loss": _loss(setting, problem, W, P, W)[None]}
+    obs = {"W": W[None], "P": P[None], "V": W[None], "loss": problem.loss(W, P, W)[None]}
     obs |= {n: np.stack(v, axis=1) for n, v in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)}
     return Run(setting, "exact", t, obs, {"method": "closed form", "drift": _drift(setting, t, W, P)})

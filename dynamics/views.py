@@ -13,8 +13,13 @@ from functools import lru_cache
 import numpy as np
 
 from dynamics.images import Pool, image_pool
+from dynamics.observe import commutator
 from dynamics.run import Array
 from dynamics.setting import GaussianViews, ImageViews, Setting, SettingError, Views
+
+ROUNDING = (
+    1e-13  # of their norms: what products of (d, d), d ≤ 100, leave of a commutator or an antisymmetric part that is 0
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,17 @@ class Moments:
     @property
     def d(self) -> int:
         return self.A.shape[0]
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether C = Cᵀ, up to ROUNDING."""
+        return bool(np.linalg.norm(self.C - self.C.T) <= ROUNDING * np.linalg.norm(self.C))
+
+    @property
+    def commute(self) -> bool:
+        """Whether A and C share orthonormal eigenvectors, up to ROUNDING."""
+        scale = np.linalg.norm(self.A) * np.linalg.norm(self.C)
+        return self.symmetric and bool(commutator(self.A, self.C) <= ROUNDING * scale)
 
     def symmetrised(self) -> Moments:
         """The moments of a pair whose order is a coin toss: A = B, C = Cᵀ. They drive the symmetrised loss."""
