@@ -17,9 +17,8 @@ from dynamics.observe import commutator
 from dynamics.run import Array
 from dynamics.setting import GaussianViews, ImageViews, Setting, SettingError, Views
 
-ROUNDING = (
-    1e-13  # of their norms: what products of (d, d), d ≤ 100, leave of a commutator or an antisymmetric part that is 0
-)
+# Of their norms: what products of (d, d), d ≤ 100, leave of a commutator or an antisymmetric part that is 0.
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
