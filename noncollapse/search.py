@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -123,15 +123,3 @@ def _spectrum(domain: Spectrum, d: int) -> st.SearchStrategy[tuple[float, ...]]:
     if domain.equal:
         return one.map(lambda x: (x,) * d)
     return st.lists(one, min_size=d, max_size=d).map(tuple)
-
-
-def describe(setting: Setting, base: Setting) -> Mapping[str, Any]:
-    """What in the Setting differs from the claim's base, by dotted path: the counterexample in short."""
-    full, reference = setting.to_dict(), base.to_dict()
-    out: dict[str, Any] = {}
-    for head, value in full.items():
-        if isinstance(value, dict):
-            out |= {f"{head}.{k}": v for k, v in value.items() if reference[head].get(k) != v}
-        elif reference[head] != value:
-            out[head] = value
-    return out

@@ -187,19 +187,6 @@ def grid(setting: Setting, **axes: Sequence[Any]) -> list[Setting]:
     return [setting.replace(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
 
 
-def residual_of(claim_id: str, rung: str, setting: Setting, replicas: int = 32) -> dict[str, Any]:
-    """A claim's residual on one Setting and rung, as its ladder judges it, or {"error": why it cannot be read there}: work
-    for a sweep, of which one Setting that blows up must not cost the others."""
-    from derivations.registry import CLAIMS
-    from noncollapse.rungs import UNREADABLE, read, why_unreadable
-
-    try:
-        reading = read(CLAIMS[claim_id], setting, rung, replicas)
-    except UNREADABLE as error:
-        return {"error": why_unreadable(error)}
-    return {"residual": reading.residual, "tolerance": reading.tolerance, "ok": reading.ok}
-
-
 def _run_chunk(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     return [work(item) for item in items]
 

@@ -113,13 +113,13 @@ BAD: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "infinity": (("verify", "invariance-flow", "--setting", '{"network": {"w0": Infinity}}'), ("network.w0",)),
     "negative rate": (("verify", "invariance-flow", "--setting", '{"training": {"beta": -1}}'), ("training.beta", ">=")),
     "rate 0": (("verify", "invariance-flow", "--setting", '{"training": {"lr": 0}}'), ("training.lr", "> 0")),
-    "negative variance": (("verify", ONE, "--setting", '{"views": {"noise": [-1, 1]}}'), ("views.noise", ">= 0")),
+    "negative variance": (("verify", "invariance-flow", "--setting", '{"views": {"noise": [-1, 1]}}'), ("views.noise", ">= 0")),
     "unknown key": (("verify", ONE, "--setting", '{"trainings": {}}'), ("trainings", "training")),
     "unknown field": (("verify", ONE, "--setting", '{"training": {"rate": 1}}'), ("training.rate", "eta")),
     "wrong type": (("verify", ONE, "--setting", '{"network": {"k": "two"}}'), ("network.k", "int")),
     "unknown choice": (("verify", ONE, "--setting", '{"objective": {"loss": "l"}}'), ("objective.loss", "predictor")),
     "other views": (("verify", ONE, "--setting", '{"views": {"kind": "channel"}}'), ()),
-    "unreadable rung": (("verify", ONE, "--setting", "{}"), (ONE, "exact")),
+    "unreadable rung": (("verify", ONE, "--setting", '{"views": {"kind": "gaussian"}}'), (ONE, "exact")),
 }  # fmt: skip
 
 

@@ -20,7 +20,8 @@ import noncollapse.sweep as sweeps
 from dynamics.setting import Setting
 from noncollapse import verify
 from noncollapse.errors import UsageError
-from noncollapse.sweep import SweepError, dask, engine_named, grid, outcomes, processes, residual_of, sweep
+from noncollapse.question import residual_of
+from noncollapse.sweep import SweepError, dask, engine_named, grid, outcomes, processes, sweep
 
 forked = partial(
     processes, method="fork"

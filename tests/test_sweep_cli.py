@@ -20,6 +20,8 @@ def test_axes_and_grid() -> None:
 
     assert _axis("training.eta=0:0.3:4") == ("training.eta", pytest.approx([0.0, 0.1, 0.2, 0.3], rel=1e-15))
     assert _axis("objective.target=online,ema") == ("objective.target", ["online", "ema"])
+    assert _axis("views.signal=[1,0.5],[1,0.2]") == ("views.signal", [[1, 0.5], [1, 0.2]])
+    assert _axis("training.eta_p=null,0.1") == ("training.eta_p", [None, 0.1])
     points, settings = _grid(CLAIMS[ONE].base, {"seed": [0.0, 1.0], "training.eta": [0.0, 0.1]})
     assert [(s.seed, s.training.eta) for s in settings] == [(0, 0.0), (0, 0.1), (1, 0.0), (1, 0.1)]
     assert points[1] == {"seed": 0.0, "training.eta": 0.1}
@@ -62,6 +64,8 @@ def test_a_setting_that_cannot_be_read_costs_the_others_nothing(
         ((ONE, "--over", "training.speed=1,2"), "has no 'training.speed'"),
         ((ONE, "--over", "training.eta=-1,0"), "number >= 0"),
         ((ONE, "--over", "seed=0:999999:1000000", "--over", "training.eta=0,1"), "at most 1000000"),
+        ((ONE, "--over", "training.eta=0:1:99999999999999999"), "99999999999999999 Settings: give at most 1000000"),
+        ((ONE, "--over", "training.eta=0.1", "--over", "training.eta=0.2"), "names training.eta twice"),
         ((ONE, "--over", "seed=0,1", "--rung", "exact"), "choose among them"),
         (("other-difficulties", "--over", "seed=0,1"), "has no residual"),
         ((ONE, "--over", "seed=0,1", "--engine", "carrier-pigeon"), "is not known"),

@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dynamics.setting import Setting
 from noncollapse.errors import RecordError, UsageError
 from noncollapse.verbs.common import claims
-
-if TYPE_CHECKING:
-    from derivations.claim import Claim
 
 MOST = 1_000_000  # Settings a sweep; beyond it give a coarser grid, or a phase diagram of one mode
 
@@ -25,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="an axis of the grid: LOW:HIGH:COUNT or a,b,c (repeatable)")  # fmt: skip
     parser.add_argument("--rung", choices=("exact", "flow", "descent", "sgd"), help="default: the claim's cheapest")
     parser.add_argument(
-        "--setting", metavar="JSON", help="the Setting around which to sweep (default: the claim's own)"
+        "--setting",
+        metavar="JSON",
+        help="the Setting around which to sweep; what it does not say is as in the claim's own",
     )
     parser.add_argument(
         "--engine",
@@ -39,15 +39,14 @@ def run(args: argparse.Namespace) -> int:
     (claim_id,) = claims([args.id])
     from derivations.registry import CLAIMS
     from noncollapse.budget import BUDGETS
+    from noncollapse.question import around, ladder_of, residual_of
     from noncollapse.records import sources_hash
-    from noncollapse.sweep import SweepError, engine_named, residual_of, sweep
+    from noncollapse.sweep import SweepError, engine_named, sweep
 
     claim = CLAIMS[claim_id]
-    rung = _rung(claim, args.rung)
-    axes = dict(_axis(text) for text in args.over)
-    if not axes:
-        raise UsageError("a sweep needs an axis: give --over PATH=VALUES, such as --over training.eta=0:0.3:7")
-    points, items = _grid(claim.base if args.setting is None else Setting.from_json(args.setting), axes)
+    rung = ladder_of(claim, args.rung and [args.rung])[0]
+    axes = _axes(args.over)
+    points, items = _grid(around(claim.base, args.setting or "{}"), axes)
     work = partial(residual_of, claim_id, rung, replicas=BUDGETS["quick"].replicas)
     try:
         found = sweep(work, items, args.results / "sweeps", engine_named(args.engine), tag=sources_hash(claim_id))
@@ -61,16 +60,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _rung(claim: Claim, asked: str | None) -> str:
-    if claim.residual is None or not claim.rungs:
-        raise UsageError(f"{claim.id} has no residual: see `noncollapse show {claim.id}`")
-    if asked is not None and asked not in claim.rungs:
-        raise UsageError(f"{claim.id} speaks of the rungs {', '.join(claim.rungs)}: choose among them")
-    return asked or claim.rungs[0]
+def _axes(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """path -> values of every --over. Raises UsageError where there is none, or one path stands twice."""
+    axes: dict[str, list[Any]] = {}
+    for text in texts:
+        path, values = _axis(text)
+        if path in axes:
+            raise UsageError(f"--over names {path} twice: name each axis once")
+        axes[path] = values
+    if not axes:
+        raise UsageError("a sweep needs an axis: give --over PATH=VALUES, such as --over training.eta=0:0.3:7")
+    return axes
 
 
 def _axis(text: str) -> tuple[str, list[Any]]:
-    """("training.eta", [0.0, 0.15, 0.3]) of "training.eta=0:0.3:3"; a,b,c are JSON values, or else words."""
+    """("training.eta", [0.0, 0.15, 0.3]) of "training.eta=0:0.3:3"; a,b,c are JSON values, lists too, or else words."""
     path, equals, values = text.partition("=")
     if not (path and equals and values):
         raise UsageError(
@@ -84,8 +88,17 @@ def _axis(text: str) -> tuple[str, list[Any]]:
             raise UsageError(f"--over {text!r}: LOW:HIGH:COUNT are two numbers and a whole number") from None
         if count < 2:
             raise UsageError(f"--over {text!r}: give a COUNT of at least 2")
+        _check_count(count)  # before they are written out, which a slip of the finger would never end
         return path, [low + (high - low) * i / (count - 1) for i in range(count)]
-    return path, [_plain(value) for value in values.split(",")]
+    try:
+        return path, json.loads(f"[{values}]")
+    except json.JSONDecodeError:
+        return path, [_plain(value) for value in values.split(",")]
+
+
+def _check_count(count: int) -> None:
+    if count > MOST:
+        raise UsageError(f"the grid has {count} Settings: give at most {MOST}, or see `noncollapse phase`")
 
 
 def _plain(value: str) -> Any:
@@ -97,11 +110,7 @@ def _plain(value: str) -> Any:
 
 def _grid(setting: Setting, axes: dict[str, list[Any]]) -> tuple[list[dict[str, Any]], list[Setting]]:
     """Every combination of the axes, the last fastest: its values by path, and the Setting. Raises SettingError."""
-    count = 1
-    for values in axes.values():
-        count *= len(values)
-    if count > MOST:
-        raise UsageError(f"the grid has {count} Settings: give at most {MOST}, or see `noncollapse phase`")
+    _check_count(math.prod(len(values) for values in axes.values()))
     points, items = [], []
     for values in itertools.product(*axes.values()):
         data: dict[str, Any] = setting.to_dict()
@@ -123,6 +132,8 @@ def _set(data: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _table(claim_id: str, rung: str, paths: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
+    from noncollapse.question import said
+
     widths = {path: max(len(path), *(len(_cell(row[path])) for row in rows)) + 2 for path in paths}
     lines = ["".join(path.rjust(widths[path]) for path in paths) + "    residual   tolerance"]
     for row in rows:
@@ -130,7 +141,7 @@ def _table(claim_id: str, rung: str, paths: Sequence[str], rows: Sequence[dict[s
         if "error" in row:
             lines.append(f"{head}  {row['error']}")
             continue
-        lines.append(f"{head}{row['residual']:>12.2e}{row['tolerance']:>12.1e}  {'holds' if row['ok'] else 'fails'}")
+        lines.append(f"{head}{row['residual']:>12.2e}{row['tolerance']:>12.1e}  {said(row)}")
     read = [row for row in rows if "error" not in row]
     held = sum(row["ok"] for row in read)
     unread = f"; {len(rows) - len(read)} could not be read" if len(read) < len(rows) else ""

@@ -6,8 +6,8 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from dynamics.setting import Setting
 from noncollapse.errors import UsageError
 from noncollapse.verbs.common import add_ids, add_jobs, claims
 
@@ -19,9 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rung", action="append", choices=("proof", "exact", "flow", "descent", "sgd", "deep"),
                         help="only this rung (repeatable); leaves the whole record as it is")  # fmt: skip
-    parser.add_argument("--setting", metavar="JSON", help="check at this one Setting, write no record")
+    parser.add_argument("--setting", metavar="JSON",
+                        help="check at this one Setting, write no record; what it does not say is as in the claim's own")  # fmt: skip
     add_jobs(parser)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the search (default 0)")
+    parser.add_argument("--seed", type=int, help="seed of the search (default 0)")
     parser.add_argument(
         "--device", choices=("cpu", "cuda"), default="cpu", help="where deep networks train (default cpu)"
     )
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         args.results,
         args.budget,
         args.jobs,
-        args.seed,
+        args.seed or 0,
         tuple(args.rung) if args.rung else None,
         args.force,
         args.device,
@@ -104,31 +105,44 @@ def _at_setting(args: argparse.Namespace, ids: Sequence[str]) -> int:
     """The residual of named claims at one Setting on each rung: numbers, no verdict, no record."""
     from derivations.registry import CLAIMS
     from noncollapse.budget import BUDGETS
-    from noncollapse.rungs import UNREADABLE, read, why_unreadable
+    from noncollapse.question import around, ladder_of, residual_of, said
 
-    if not args.ids:
-        raise UsageError("--setting needs claim ids: name the claims to check there")
-    setting = Setting.from_json(args.setting)
-    rows = []
+    _refuse_what_has_no_say(args)
+    rows: list[dict[str, Any]] = []
     for claim in (CLAIMS[i] for i in ids):
-        rungs = [r for r in claim.rungs if not args.rung or r in args.rung]
-        if not rungs:
-            raise UsageError(f"{claim.id} speaks of the rungs {', '.join(claim.rungs) or 'none'}: choose among them")
-        for rung in rungs:
-            try:
-                unmet = [a.name for a in (*claim.states, *claim.needs) if not a.holds(setting)]
-                r = read(claim, setting, rung, BUDGETS[args.budget].replicas)
-            except UNREADABLE as error:
-                raise UsageError(
-                    f"{claim.id} cannot be read on {rung} at this Setting: {why_unreadable(error)}"
-                ) from None
-            rows.append({"claim": claim.id, "rung": rung, "residual": r.residual, "tolerance": r.tolerance, "ok": r.ok,
-                         "note": r.note, "assumptions_unmet": unmet})  # fmt: skip
+        setting = around(claim.base, args.setting)
+        for rung in ladder_of(claim, args.rung):
+            reading = residual_of(claim.id, rung, setting, BUDGETS[args.budget].replicas)
+            rows.append({"claim": claim.id, "rung": rung, **reading})
+    if all("error" in row for row in rows):
+        first, others = rows[0], ", nor elsewhere" if len(rows) > 1 else ""
+        raise UsageError(
+            f"{first['claim']} cannot be read on {first['rung']} at this Setting{others}: {first['error']}"
+        )
     if args.json:
         print(json.dumps(rows, indent=1))
         return 0
-    for r in rows:
-        unmet = f"  (outside: {', '.join(r['assumptions_unmet'])})" if r["assumptions_unmet"] else ""
-        print(f"{r['claim']:<34} {r['rung']:<8} residual {r['residual']:.3e} vs {r['tolerance']:.1e}  "
-              f"{'holds' if r['ok'] else 'fails'}{unmet}")  # fmt: skip
+    for row in rows:
+        head = f"{row['claim']:<34} {row['rung']:<8}"
+        if "error" in row:
+            print(f"{head} cannot be read: {row['error']}")
+            continue
+        note = f" ({row['note']})" if row["note"] else ""
+        print(f"{head} residual {row['residual']:.3e} vs {row['tolerance']:.1e}{note}  {said(row)}")
     return 0
+
+
+def _refuse_what_has_no_say(args: argparse.Namespace) -> None:
+    """Raises UsageError on an option that --setting would ignore."""
+    if not args.ids:
+        raise UsageError("--setting needs claim ids: name the claims to check there")
+    given = {
+        "--publish": args.publish,
+        "--force": args.force,
+        "--seed": args.seed is not None,
+        "--device": args.device != "cpu",
+    }
+    for option in (name for name, is_given in given.items() if is_given):
+        raise UsageError(
+            f"{option} has no say with --setting, which searches nothing and writes no record: leave it out"
+        )
