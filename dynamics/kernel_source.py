@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dynamics import lanes, stiff_source, taylor_source, verner_source
-from dynamics.kernel_text import assign, at, every_lane, finite, load, names, rows, store
+from dynamics.kernel_text import assign, at, every_lane, load, names, rows, store
 from dynamics.lane_memory import FLAGS
 from dynamics.trace import Trace
 
@@ -35,11 +35,11 @@ class Control:
     first: float
     growth: float
     halvings: int
-    judged: bool = True  # is a step judged after it is made, or was it made to fit?
+    keeps_speed: bool = True  # is the field's value at z the next step's at y?
 
 
 CONTROLS = {
-    "taylor": Control(0.3, 2 * SAFETY, 4, judged=False),  # generously, as it shortens what is too long
+    "taylor": Control(0.3, 2 * SAFETY, 4, keeps_speed=False),  # generously, as it shortens what is too long
     "verner": Control(0.05, SAFETY, 4),  # -1/8: gentler than order 7's own -1/7
     "stiff": Control(0.05, SAFETY, 3),
 }
@@ -52,13 +52,12 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
     relied on, and the chain of exact roots and divisions would be waited for. No growth after a rejection.
     """
     g, v, method = names("g", e), names("v", e), CONTROLS[kind]
-    good = "square <= 1.0" if method.judged else finite([at(row["z"] + j) for j in range(n)])
     body = [*load("g", row["g"], e), *load("v", row["v"], e)]
     body += [f"t, end, t_next = {at(lanes.T)}, {at(lanes.T_END)}, {at(lanes.T_NEXT)}"]
     body += [f"active = {at(lanes.ACTIVE)} != 0.0"]
     body += [f"h, square, stiff = {at(lanes.H_OLD)}, {at(row['square'])}, {at(row['edge'])} != 0.0"]
     body += [f"most_growth = 10.0 if {at(lanes.ACCEPTED)} != 0.0 else 1.0", "left = end - t", "whole = h >= left"]
-    body += [f"good = {good}", f"change = {method.growth!r} * inverse_root(square, {method.halvings})"]
+    body += ["good = square <= 1.0", f"change = {method.growth!r} * inverse_root(square, {method.halvings})"]
     body += ["change = change if change > 0.2 else 0.2", "change = change if change < most_growth else most_growth"]
     body += ["change = change if good or change < 1.0 else 0.2"]
     body += ["new = end if whole else t + h", "new = new if good else t", "longer = h * change"]
@@ -80,7 +79,7 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
               lanes.STEPS: f"{at(lanes.STEPS)} + (1.0 if good else 0.0)", lanes.STIFF: "count", lanes.T_OLD: "t",
               lanes.ACCEPTED: "1.0 if good else 0.0"}  # fmt: skip
     body += [*(f"{at(r)} = {value}" for r, value in stores.items()), "calls |= (1 if call else 0) << l"]
-    taken = (("y", "z"), ("k", "fz")) if method.judged else (("y", "z"),)
+    taken = (("y", "z"), ("k", "fz")) if method.keeps_speed else (("y", "z"),)
     for old, new in taken:  # last: loaded earlier, they would crowd out what the lines above use
         before, after = names(old, n), names(new, n)
         body += [*load(old, row[old], n), *load(new, row[new], n), *store(row[f"{old}_old"], before)]

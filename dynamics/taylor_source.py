@@ -2,8 +2,10 @@
 
 The coefficients y_k of the solution at the step's start follow from each other: (k + 1) y_{k+1} = f_k, and f_k from
 y_0 ... y_k by one rule an operation, such as (u v)_k = Σ_i u_i v_{k-i}. They do not depend on the step, so it is chosen when
-they are known, from the last two, and none is rejected that stays finite. (Moore, Interval Analysis, 1966; Jorba and Zou, Experimental
-Mathematics 14, 2005.)
+they are known, from the last two. (Moore, Interval Analysis, 1966; Jorba and Zou, Experimental Mathematics 14, 2005.)
+
+The last two can both be small where the next is not: x' = 1 - x³ has from x = 0 the orders 1, 4, 7, 10 alone. So a step that is
+made is judged by its defect, by how far the polynomial's velocity at its end lies from the field there.
 
 One loop over the lanes for each k, as for the stages of `dynamics.verner_source`. Degree 9 by work at equal true error on
 `modes.field`: degrees 7 to 11 tie from 1e-6 to 1e-8, 13 needs a sixth less at 1e-10.
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynamics import lanes
-from dynamics.kernel_text import at, every_lane, load, mean_square, names, rows, step_length, store
+from dynamics.kernel_text import assign, at, every_lane, load, mean_square, names, rows, step_length, store
 from dynamics.rough_power import HIGH
 from dynamics.tableaus import VERNER_A, VERNER_B, VERNER_E
 from dynamics.trace import Term, Trace
@@ -26,6 +28,9 @@ STABILITY = 4.70  # h |λ| at which the method leaves its stability region on th
 # from which a step counts as held by it: such steps have h |λ|, seen as DEGREE times the ratio of the last two terms, 4.2 and
 # 5.3 in turn, as one that is too long is followed by one that damps what it has amplified
 EDGE = 0.8 * STABILITY
+# times the tolerance: a step of greater defect is rejected. Where the tenth term is the next, the error is a tenth of the
+# defect; steps that the last two terms choose rightly have defects about 10, so that none of them is lost
+DEFECT = 30.0
 # for one of Verner's method: 0.6 to 1 at equal true error on `modes.field`, fewest where it is near its end
 STEPS = 0.8
 
@@ -188,14 +193,29 @@ def choice(place: Layout, row: dict[str, int]) -> list[str]:
     return body + store(row["edge"], [f"1.0 if change * change * {DEGREE**2}.0 * last > {EDGE**2!r} * before else 0.0"])
 
 
-def horner(place: Layout, y: int) -> list[str]:
-    """Of one lane: z = Σ y_k h^k, with y_0 in the rows from y."""
-    z, n = names("z", place.n), place.n
+def horner(place: Layout, y: int, speed: bool = False) -> list[str]:
+    """Of one lane: z = Σ y_k h^k, with y_0 in the rows from y; speed: and its velocity there, e = Σ k y_k h^{k-1}."""
+    z, e, n = names("z", place.n), names("e", place.n), place.n
     body = [f"{z[j]} = {at(place.states + (DEGREE - 1) * n + j)}" for j in range(n)]
+    body += [f"{e[j]} = {z[j]}" for j in range(n) if speed]
     for k in reversed(range(DEGREE)):
         first = place.states + (k - 1) * n if k else y
         body += [f"{z[j]} = {at(first + j)} + h * {z[j]}" for j in range(n)]
+        body += [f"{e[j]} = {z[j]} + h * {e[j]}" for j in range(n) if speed and k]
     return body
+
+
+def judgement(place: Layout, row: dict[str, int], m: int) -> list[str]:
+    """Of one lane, z and its velocity e at hand: the square of the error norm, raised to that of the defect over DEFECT where
+    this is larger. The defect is h (f(z) - e), over the scale that the step was chosen by."""
+    n = place.n
+    y, z, e, f, c, w = (names(x, n) for x in ("y", "z", "e", "f", "c", "w"))
+    states, parameters = [*load("y", row["y"], n), *load("c", place.states, n)], load("q", row["q"], m)
+    body = [*states, *parameters, assign(f, f"field({', '.join([*z, *names('q', m)])})")]
+    body += [f"{w[j]} = h * inverse_root(atol + rtol * max(abs({y[j]}), abs(h * {c[j]})), 0)" for j in range(n)]
+    defect = mean_square([f"({f[j]} - {e[j]}) * {w[j]}" for j in range(n)])
+    body += [f"defect = {defect} * {DEFECT**-2!r}", f"square = {at(row['square'])}"]
+    return [*body, *store(row["square"], ["square if defect <= square else defect"])]  # so that a defect of NaN is one
 
 
 def orders(trace: Trace, n: int, m: int, e: int) -> list[Order]:
@@ -210,6 +230,7 @@ def sums(trace: Trace, n: int, m: int, e: int) -> list[str]:
 def loops(trace: Trace, n: int, m: int, e: int) -> list[str]:
     """From y: h, z, and what the control of the next step reads."""
     place, row = layout(trace, n, m, e), rows(n, m, e)
-    step = [f"h = {at(lanes.H_OLD)}", *horner(place, row["y"]), *store(row["z"], names("z", n))]
+    step = [f"h = {at(lanes.H_OLD)}", *horner(place, row["y"], speed=True), *store(row["z"], names("z", n))]
+    step += judgement(place, row, m)
     bodies = [*(order.body() for order in orders(trace, n, m, e)), choice(place, row), step]
     return [line for body in bodies for line in every_lane(body)]

@@ -99,6 +99,7 @@ def by_text(field: Callable[..., Any], y: list[float], q: list[float], spoil: Ca
     text = kernel_source.text("taylor", n, m, 0, trace).split("field = inline(field)\n")[1].split("def begin")[0]
     paired = lambda pairs: lambda s, l: sum(s[a + l] * s[b + l] for a, b in pairs)  # noqa: E731
     space: dict[str, Any] = {
+        "field": field,
         "paired": paired,
         "memory": lambda S: S,
         "widest": lambda: None,
