@@ -21,7 +21,7 @@ from dynamics.stabilised_tableau import table
 
 METHODS = {"auto": driver.AUTO, "DOP853": driver.EXPLICIT, "RKL4": driver.STABILISED}
 MAX_EVALUATIONS = 2_000_000  # hours at d = 512: whoever gets here has asked for more than the flow can give
-SAME = 1e-12  # entries that differ by less, relative to their size, are taken as equal: 1e-2 of the default rtol
+SAME = 1e-12  # of a matrix: how far A may be from symmetric; of two modes: what may couple them (it grows as they grow)
 ROUNDING = 2e-14  # of the largest entry: 100 ulp; rotations into the common basis leave 60 at d = 16 (random spectra)
 LANE_STATES = (
     2 * 24**2

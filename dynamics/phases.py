@@ -35,13 +35,18 @@ from dynamics.run import Array
 COLLAPSE, SURVIVAL, UNDECIDED = 0, 1, 2
 LEVEL = 1e-3  # of c/a: a weight this much smaller than a healthy one has collapsed, once it is sure to stay
 RTOL = 1e-8
-HORIZON = 1e4  # times 1/h: a start not decided by then lies on the boundary to within the tolerance
+HORIZON = 1e4  # of the slowest time constants, see `_horizon`
+LARGEST = 1e60  # of a dimensionless number: its fourth powers, in the field, are still finite
+THRESHOLD = 1e-3  # √|1 - 4h| below which the horizon grows no more: |1 - 4h| = 1e-12 is still decided there
 
 
 @dataclass(frozen=True)
 class Phases:
     """end (*shape): COLLAPSE, SURVIVAL or UNDECIDED. time (*shape), in units of t: of collapse, from which on the start
-    is sure to collapse and √alpha_p |w| < level c/a; or from which on it is sure to survive; NaN where undecided."""
+    is sure to collapse and √alpha_p |w| < level c/a; or from which on it is sure to survive; NaN where undecided.
+
+    UNDECIDED: the integration failed (run.failures() says why), or it reached the horizon, 1e4 of its slowest time
+    constants, in neither set: the start lies on the boundary, or eta on the threshold c²/4a, to within the tolerance."""
 
     end: NDArray[Any]
     time: Array
@@ -124,26 +129,21 @@ def classify(
     ValueError, for parameters that are not finite or not of the signs below, and for an EMA target without decay.
     """
     given = {"p0": p0, "w0": w0, "a": a, "c": c, "alpha_p": alpha_p, "eta": eta, "tau0": tau0, "level": level}
-    p0, w0, a, c, alpha_p, eta, tau0, _ = (np.asarray(x, dtype=float) for x in given.values())
-    for name, value in given.items():
-        if not np.isfinite(value).all():
-            raise FieldError(f"{name} holds numbers that are not finite: give finite ones")
-        if name in ("a", "c", "alpha_p", "level") and (np.asarray(value) <= 0).any():
-            raise FieldError(f"{name} must be positive: with {name} = 0 there is no second phase to tell apart")
-    if (eta < 0).any():
-        raise FieldError("eta must not be negative: weight decay shrinks weights")
-    x, y, h = a / c * p0, a / c * np.sqrt(alpha_p) * w0, eta * a / c**2
-    states, parameters, f, sets = (x, np.abs(y)), (h, level), online, online_sets
+    columns = _checked(given if beta is None else given | {"beta": beta})
+    p0, w0, a, c, alpha_p, eta, tau0, _ = (columns[name] for name in given)
+    with np.errstate(all="ignore"):  # what leaves the range of numbers is refused below
+        x, y, h = a / c * p0, a / c * np.sqrt(alpha_p) * w0, eta * a / c**2
+        b = columns.get("beta", eta) * a / c**2
+    if not all((np.abs(value) < LARGEST).all() for value in (x, y, h, b, tau0)):
+        raise FieldError(
+            f"a p0/c, a √alpha_p w0/c, tau0 and rates times a/c² must stay below {LARGEST:g}: choose other units"
+        )
+    states, parameters, f, sets, slowest = (x, np.abs(y)), (h, level), online, online_sets, h
     if beta is not None:
-        rate = np.asarray(beta, dtype=float)
-        if not (np.isfinite(rate) & (rate > 0)).all():
-            raise FieldError("beta must be positive and finite: leave it out for a target equal to the online network")
-        if (eta == 0).any():
-            raise FieldError("the phases under an EMA target are fixed points that need weight decay: give eta > 0")
-        b = rate * a / c**2
         states, parameters, f, sets = (x, y, tau0 * y), (h, b, level, *survival_form(h, b)), ema, ema_sets
+        slowest = np.minimum(h, b)
     inside = np.stack(np.broadcast_arrays(*sets(*states, *parameters)), axis=-1) < 0
-    ends = np.where(inside.any(-1), 0.0, HORIZON / np.maximum(h, 1e-3))
+    ends = np.where(inside.any(-1), 0.0, _horizon(h, slowest))
     run = integrate_many(f, states, parameters, ends, events=sets, stop=(True, True), rtol=rtol, threads=threads,
                          progress=progress)  # fmt: skip
     hit = np.where(inside, 0.0, run.event_times)
@@ -151,6 +151,47 @@ def classify(
     free = (h == 0) & (end == UNDECIDED)
     time = np.where(end == UNDECIDED, np.nan, a / c**2 * np.where(end == COLLAPSE, hit[..., 0], hit[..., 1]))
     return Phases(np.where(free, _without_decay(x, states[1]), end), time, run)
+
+
+def _numbers(given: dict[str, Any]) -> dict[str, Array]:
+    """The arguments as arrays that broadcast together. Raises FieldError, which names the one to mend."""
+    out, shape = {}, ()
+    for name, value in given.items():
+        try:
+            out[name] = np.asarray(value).astype(float, casting="same_kind", copy=False)
+        except (TypeError, ValueError):
+            raise FieldError(f"{name} is not made of real numbers: give a number, or an array of them") from None
+        if not np.isfinite(out[name]).all():
+            raise FieldError(f"{name} holds numbers that are not finite: give finite ones")
+        try:
+            shape = np.broadcast_shapes(shape, out[name].shape)
+        except ValueError:
+            raise FieldError(
+                f"{name} of shape {out[name].shape} does not broadcast with {shape}, the shape of those before it: give "
+                "scalars, or arrays of one shape"
+            ) from None
+    return out
+
+
+def _checked(given: dict[str, Any]) -> dict[str, Array]:
+    """The arguments of `classify` as arrays that broadcast together, of the right signs. Raises FieldError."""
+    columns = _numbers(given)
+    for name in ("a", "c", "alpha_p", "level"):
+        if (columns[name] <= 0).any():
+            raise FieldError(f"{name} must be positive: with {name} = 0 there is no second phase to tell apart")
+    if (columns["eta"] < 0).any():
+        raise FieldError("eta must not be negative: weight decay shrinks weights")
+    if "beta" in columns and (columns["beta"] <= 0).any():
+        raise FieldError("beta must be positive: leave it out for a target equal to the online network")
+    if "beta" in columns and (columns["eta"] == 0).any():
+        raise FieldError("the phases under an EMA target are fixed points that need weight decay: give eta > 0")
+    return columns
+
+
+def _horizon(h: Array, slowest: Array) -> Array:
+    """θ at which to give up: HORIZON / slowest, the least of the rates h and b, and longer by 1/√|1 - 4h| where the fixed points
+    are about to meet or have just met. Without decay (h = 0: 1e7) the time alone is at stake, see `_without_decay`."""
+    return HORIZON / (np.where(h > 0, slowest, 1e-3) * np.clip(np.sqrt(np.abs(1 - 4 * h)), THRESHOLD, 1.0))
 
 
 def _without_decay(x: Array, y: Array) -> NDArray[Any]:
