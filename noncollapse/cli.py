@@ -1,5 +1,5 @@
 """The command line. Exit codes: 0 done; 1 a verdict differs from the ledger, or proof and numbers disagree; 2 bad input;
-130 interrupted (what was computed stays, and the same command resumes).
+130 interrupted, 143 the same by SIGTERM, as batch systems send it.
 
 Only the module of the verb that was asked for is loaded: `--help` imports neither numpy, sympy nor torch.
 """
@@ -7,15 +7,20 @@ Only the module of the verb that was asked for is loaded: `--help` imports neith
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dynamics.setting import SettingError
 from noncollapse.errors import RecordError, UsageError
+from noncollapse.memory import is_full, words_of
 
 VERBS = {  # verb -> (its module in noncollapse.verbs, one line of help, examples)
     "list": ("listing", "list the claims with their verdicts", ("list", "list --json")),
@@ -67,7 +72,7 @@ VERBS = {  # verb -> (its module in noncollapse.verbs, one line of help, example
     ),
     "report": ("report", "write results/report.html from the records", ("report",)),
 }
-CODES = "exit codes: 0 done; 1 a verdict differs from the ledger or is an error; 2 bad input; 130 interrupted"
+CODES = "exit codes: 0 done; 1 a verdict differs from the ledger or is an error; 2 bad input; 130 interrupted (143 by SIGTERM)"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,47 +81,120 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+class _Version(argparse.Action):
+    def __call__(self, *_: Any, **__: Any) -> None:
+        from importlib.metadata import version
+
+        print(version("noncollapse"))
+        raise SystemExit(0)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what an interrupt does on the way out, closing the workers above all, is done."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never shows a traceback for bad input."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a terminal without Unicode shows \u1d40 where it lacks a letter
     args = parser(words).parse_args(words)
+    with _terminable():
+        return _run(args)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated inside the block."""
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        if args.results.exists() and not args.results.is_dir():
-            raise UsageError(f"--results {args.results} is a file: name a folder")
-        if getattr(args, "jobs", 1) < 1:
-            raise UsageError(f"-j {args.jobs}: give at least 1 process")
-        return args.run(args)
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        _check(args)
+        code = args.run(args)
+        sys.stdout.flush()  # now, while a full disk can still be said
+        return code
     except BrokenPipeError:
+        _drop_output()
         return 0  # the reader of a pipe has seen enough
     except (UsageError, SettingError, RecordError, OSError) as error:
         return _fail(str(error), args.json)
-    except KeyboardInterrupt:
-        return _fail("interrupted: what was computed is kept, the same command goes on from there", args.json, 130)
+    except (MemoryError, RuntimeError) as error:
+        if not is_full(error):
+            raise
+        return _fail(f"memory is too small ({words_of(error)}): give a smaller batch, network or setting", args.json)
+    except KeyboardInterrupt as stop:
+        kept = "what was computed is kept, the same command goes on from there"
+        says = kept if args.resumes(args) else "the same command starts anew"
+        return _fail(f"interrupted: {says}", args.json, 143 if isinstance(stop, Terminated) else 130)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises UsageError on what no verb could use."""
+    there = next((place for place in (args.results, *args.results.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        raise UsageError(f"--results {args.results}: {there} is a file: name a folder")
+    if getattr(args, "jobs", 1) < 1:
+        raise UsageError(f"-j {args.jobs}: give at least 1 process")
 
 
 def parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """All verbs by name; arguments only of the one that `words` asks for."""
+    """All verbs by name; arguments only of the one that `words` asks for. What every verb takes may also stand before it."""
     out = _Parser("noncollapse", description="Check claims on latent prediction and collapse, from proof to deep network.",
-                  epilog=CODES)  # fmt: skip
+                  epilog=CODES, allow_abbrev=False)  # fmt: skip
+    _add_common(out, Path("results"), False)
+    out.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = out.add_subparsers(dest="verb", required=True, parser_class=_Parser, metavar="VERB")
-    asked = next((word for word in words if not word.startswith("-")), None)
+    asked = _verb_of(words)
     for name, (module, help_, examples) in VERBS.items():
         lines = "\n".join(f"  noncollapse {example}" for example in examples)
         sub = verbs.add_parser(name, help=help_, description=help_, epilog=f"examples:\n{lines}\n\n{CODES}",
                                formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-        sub.add_argument(
-            "--results", type=Path, default=Path("results"), metavar="DIR", help="records (default: results)"
-        )
-        sub.add_argument("--json", action="store_true", help="machine-readable output")
+        _add_common(
+            sub, argparse.SUPPRESS, argparse.SUPPRESS
+        )  # where not given here, what stands before the verb holds
         if name == asked:
             verb = import_module(f"noncollapse.verbs.{module}")
             verb.add_arguments(sub)
-            sub.set_defaults(run=verb.run)
+            sub.set_defaults(run=verb.run, resumes=getattr(verb, "resumes", lambda args: False))
     return out
 
 
+def _add_common(parser: argparse.ArgumentParser, results: Any, as_json: Any) -> None:
+    parser.add_argument("--results", type=Path, default=results, metavar="DIR", help="records (default: results)")
+    parser.add_argument("--json", action="store_true", default=as_json, help="machine-readable output")
+
+
+def _verb_of(words: Sequence[str]) -> str | None:
+    """The first word that is no option, nor an option's value."""
+    common = _Parser("noncollapse", add_help=False, allow_abbrev=False)
+    _add_common(common, None, False)
+    return next((word for word in common.parse_known_args(words)[1] if not word.startswith("-")), None)
+
+
 def _fail(message: str, as_json: bool, code: int = 2) -> int:
-    if as_json:
-        print(json.dumps({"error": message}))
+    try:
+        if as_json:
+            print(json.dumps({"error": message}))
+        sys.stdout.flush()
+    except OSError:  # it may be this very output that failed
+        _drop_output()
     print(f"noncollapse: {message}", file=sys.stderr)
     return code
+
+
+def _drop_output() -> None:
+    """Let nothing more be written to stdout, so that Python's own flush at its end does not fail again."""
+    with suppress(OSError):  # a stdout that is no file needs none of this
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

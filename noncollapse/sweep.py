@@ -2,7 +2,7 @@
 
     sweep(partial(residual_of, "3.3-parabola", "flow"), grid(setting, training__eta=[0, 0.1, 0.2]), folder, processes(8))
 
-The default engine is a pool of processes on this machine; `dask` hands the same chunks to an existing cluster. This process
+The default engine is a pool of processes on this machine; another hands the same chunks to an existing cluster. This process
 alone writes the records, from the results it receives: a worker that dies takes no more than the chunks it was at, and these
 run again; a chunk has one record, whatever was tried; a sweep begun again runs what has none.
 """
@@ -13,26 +13,24 @@ import hashlib
 import itertools
 import json
 import math
-import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import BrokenExecutor, Future, as_completed
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
+from noncollapse.engine import Engine, processes
 from noncollapse.errors import UsageError
 
 if TYPE_CHECKING:
     from dynamics.setting import Setting
 
 Item = TypeVar("Item")
-Engine = Callable[[], AbstractContextManager[Executor]]
 PATIENCE = 3  # times in a row that workers may die without any chunk being finished
 
 
@@ -127,61 +125,6 @@ def _lost(future: Future[Any]) -> bool:
     return future.cancelled() or isinstance(future.exception(), BrokenExecutor)
 
 
-def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
-    """A pool of `jobs` processes (None: one a core) on this machine. method "fork" starts faster, where no thread runs."""
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"jobs is {jobs}: give a whole number >= 1")
-
-    @contextmanager
-    def pool() -> Iterator[Executor]:
-        others = set(multiprocessing.active_children())
-        context = multiprocessing.get_context(method)
-        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent)
-        try:
-            yield executor
-        except BaseException:  # interrupted: what is running is dropped, what is recorded stays
-            executor.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()
-            raise
-        executor.shutdown()
-
-    return pool
-
-
-def dask(address: Any = None) -> Engine:
-    """The workers of a dask cluster: its scheduler's address, a cluster object, or None for one on this machine.
-
-    dask itself gives the tasks of a lost worker to others. Raises UsageError where dask is not installed or not reached.
-    """
-
-    @contextmanager
-    def cluster() -> Iterator[Executor]:
-        try:
-            from distributed import Client  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise UsageError('dask is not installed: pip install "noncollapse[dask]"') from None
-        try:
-            client = Client(address)
-        except OSError as error:
-            raise UsageError(f"no dask scheduler at {address} ({error}): give the address that it prints") from None
-        # pure = False: dask would otherwise run equal calls once, by a hash of their arguments
-        with client, client.get_executor(pure=False) as executor:
-            yield executor
-
-    return cluster
-
-
-def engine_named(name: str) -> Engine:
-    """ "processes", "processes:8", "dask" (workers on this machine) or "dask:tcp://host:8786". Raises UsageError."""
-    kind, _, detail = name.partition(":")
-    if kind == "processes" and (not detail or detail.isdecimal()):
-        return processes(int(detail) if detail else None)
-    if kind == "dask":
-        return dask(detail or None)
-    raise UsageError(f'engine {name!r} is not known: use "processes", "processes:8", "dask" or "dask:ADDRESS"')
-
-
 def grid(setting: Setting, **axes: Sequence[Any]) -> list[Setting]:
     """The Setting at every combination of values; names as for `Setting.replace`, the last varies fastest."""
     return [setting.replace(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
@@ -189,10 +132,6 @@ def grid(setting: Setting, **axes: Sequence[Any]) -> list[Setting]:
 
 def _run_chunk(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     return [work(item) for item in items]
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _name(work: Callable[..., Any]) -> str:

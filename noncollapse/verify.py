@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from derivations.registry import CLAIMS
 from noncollapse.budget import BUDGETS, Budget
+from noncollapse.engine import processes
 from noncollapse.errors import RecordError
 from noncollapse.ladder import climb
 from noncollapse.records import PARTIAL, WHOLE, is_fresh, load, save, write_json
-from noncollapse.sweep import SweepError, outcomes, processes
+from noncollapse.sweep import SweepError, outcomes
 from noncollapse.transfer import deep_is_fresh, deep_names, load_deep, measure, run_deep
 
 

@@ -8,6 +8,9 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -515,3 +518,75 @@ def test_help_lists_the_verbs(say: Cli) -> None:
 
 def test_the_default_number_of_processes_is_the_cores() -> None:
     assert cli.parser(["verify"]).parse_args(["verify"]).jobs == os.cpu_count()
+
+
+# --- output, and what may stand before the verb -----------------------------------------------------------------------
+
+
+def shell(*words: str | Path, **changes: str) -> list[str]:
+    return ["bash", "-c", shlex.join([sys.executable, "-m", "noncollapse", *map(str, words)]) + changes.pop("then", "")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+@pytest.mark.parametrize("verb", [("list",), ("show", ONE)])
+def test_a_full_disk_is_one_sentence(verb: tuple[str, ...], as_json: tuple[str, ...]) -> None:
+    """Short output fails only when it is flushed, long output while it is printed."""
+    done = subprocess.run(shell(*verb, *as_json, then=" > /dev/full"), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "noncollapse: [Errno 28] No space left on device\n")
+
+
+def test_a_closed_pipe_says_nothing_at_its_end() -> None:
+    done = subprocess.run(
+        shell("list", "--json", then=" | head -c 1; exit ${PIPESTATUS[0]}"), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[", "")
+
+
+def test_a_terminal_without_unicode_is_no_error(results: Path) -> None:
+    words = [sys.executable, "-m", "noncollapse", "show", "byol-fixed-point", "--results", str(results)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u" in done.stdout
+
+
+def test_the_version_is_that_of_the_package(say: Cli) -> None:
+    metadata = tomllib.loads((Path(cli.__file__).parent.parent / "pyproject.toml").read_text())
+    assert say("--version") == Said(0, metadata["project"]["version"] + "\n", "")
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_what_every_verb_takes_may_stand_before_it(before: int, say: Cli, results: Path) -> None:
+    common = ["--json", "--results", results]
+    rows = json.loads(say(*common[:before], "list", *common[before:]).out)
+    assert {r["id"] for r in rows if r["verdict"] != "open"} == set(DONE)
+
+
+def test_a_folder_named_as_a_verb_is_no_verb(say: Cli, results: Path) -> None:
+    assert cli.parser(["--results", "train", "list"]).parse_args(["--results", "train", "list"]).verb == "list"
+    one_sentence(say("--results", results), "VERB")
+    one_sentence(say("--res", results, "list"), "VERB")
+
+
+def test_results_under_a_file(say: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    for words in (("verify", ONE), ("list",), ("sweep", ONE, "--over", "seed=0,1"), ("train", "simclr"), ("phase",)):
+        said = say(*words, "--results", tmp_path / "file" / "sub" / "results")
+        one_sentence(said, str(tmp_path / "file"), "is a file: name a folder")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("Unable to allocate 9 GiB"), RuntimeError("CUDA out of memory. Tried 9 GiB")]
+)
+def test_a_full_memory_is_one_sentence(error: Exception, say: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("noncollapse.text.rows", full)
+    one_sentence(say("list"), "memory is too small", "9 GiB", "smaller")
+    error.args = ("shapes differ",)
+    if isinstance(error, RuntimeError):  # a fault of the code keeps its traceback
+        with pytest.raises(RuntimeError, match="shapes differ"):
+            cli.main(["list"])

@@ -19,9 +19,10 @@ import pytest
 import noncollapse.sweep as sweeps
 from dynamics.setting import Setting
 from noncollapse import verify
+from noncollapse.engine import dask, engine_named, processes
 from noncollapse.errors import UsageError
 from noncollapse.question import residual_of
-from noncollapse.sweep import SweepError, dask, engine_named, grid, outcomes, processes, sweep
+from noncollapse.sweep import SweepError, grid, outcomes, sweep
 
 forked = partial(
     processes, method="fork"

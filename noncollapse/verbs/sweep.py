@@ -35,13 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def resumes(args: argparse.Namespace) -> bool:
+    """True: every chunk is recorded as it is done."""
+    return True
+
+
 def run(args: argparse.Namespace) -> int:
     (claim_id,) = claims([args.id])
     from derivations.registry import CLAIMS
     from noncollapse.budget import BUDGETS
+    from noncollapse.engine import engine_named
     from noncollapse.question import around, ladder_of, residual_of
     from noncollapse.records import sources_hash
-    from noncollapse.sweep import SweepError, engine_named, sweep
+    from noncollapse.sweep import SweepError, sweep
 
     claim = CLAIMS[claim_id]
     rung = ladder_of(claim, args.rung and [args.rung])[0]

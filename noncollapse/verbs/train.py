@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     again.add_argument("--restart", action="store_true", help="train anew, whatever is on disk")
 
 
+def resumes(args: argparse.Namespace) -> bool:
+    """True if the same command would go on from the last checkpoint."""
+    return not args.restart
+
+
 def run(args: argparse.Namespace) -> int:
     if args.method is None:
         return _list(args.json)
@@ -126,7 +131,6 @@ def _option(text: str) -> tuple[str, Any]:
 
 def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
     """Train with a progress bar and write the record; None on every process of several but the first."""
-    import torch
     from tqdm import tqdm
 
     from full_models.training import checkpoint, train
@@ -148,10 +152,6 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
 
         try:
             made = train(recipe, folder, resume=not args.restart, on_step=on_step, version=version)
-        except torch.OutOfMemoryError:
-            raise UsageError(
-                f"the GPU's memory is too small for batch {recipe.batch}: give a smaller --batch"
-            ) from None
         except ValueError as error:
             raise UsageError(str(error)) from None
     return save(folder, made) if first else None

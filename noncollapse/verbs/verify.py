@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--publish", action="store_true", help="write the verdicts into the ledger")
 
 
+def resumes(args: argparse.Namespace) -> bool:
+    """True if the same command would go on from what an interrupt left."""
+    return args.setting is None and not args.rung and not args.force
+
+
 def run(args: argparse.Namespace) -> int:
     ids = claims(args.ids)
     if args.setting is not None:

@@ -1,0 +1,87 @@
+"""Engines: what hands out an executor, closes it, and on an interrupt leaves no worker behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from noncollapse.errors import UsageError
+
+Engine = Callable[[], AbstractContextManager[Executor]]
+WATCH = 1.0  # seconds between a worker's looks at its parent
+
+
+def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
+    """A pool of `jobs` processes (None: one a core) on this machine. method "fork" starts faster, where no thread runs."""
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"jobs is {jobs}: give a whole number >= 1")
+
+    @contextmanager
+    def pool() -> Iterator[Executor]:
+        others = set(multiprocessing.active_children())
+        context = multiprocessing.get_context(method)
+        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+        try:
+            yield executor
+        except BaseException:  # interrupted: what is running is dropped, what is recorded stays
+            executor.shutdown(wait=False, cancel_futures=True)
+            for child in set(multiprocessing.active_children()) - others:
+                child.terminate()
+            raise
+        executor.shutdown()
+
+    return pool
+
+
+def dask(address: Any = None) -> Engine:
+    """The workers of a dask cluster: its scheduler's address, a cluster object, or None for one on this machine.
+
+    dask itself gives the tasks of a lost worker to others. Raises UsageError where dask is not installed or not reached.
+    """
+
+    @contextmanager
+    def cluster() -> Iterator[Executor]:
+        try:
+            from distributed import Client  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise UsageError('dask is not installed: pip install "noncollapse[dask]"') from None
+        try:
+            client = Client(address)
+        except (OSError, ValueError) as error:  # ValueError: an address that is none
+            raise UsageError(f"no dask scheduler at {address} ({error}): give the address that it prints") from None
+        # pure = False: dask would otherwise run equal calls once, by a hash of their arguments
+        with client, client.get_executor(pure=False) as executor:
+            yield executor
+
+    return cluster
+
+
+def engine_named(name: str) -> Engine:
+    """ "processes", "processes:8", "dask" (workers on this machine) or "dask:tcp://host:8786". Raises UsageError."""
+    kind, _, detail = name.partition(":")
+    if kind == "processes" and (not detail or detail.isdecimal()):
+        return processes(int(detail) if detail else None)
+    if kind == "dask":
+        return dask(detail or None)
+    raise UsageError(f'engine {name!r} is not known: use "processes", "processes:8", "dask" or "dask:ADDRESS"')
+
+
+def _start_worker(parent: int) -> None:
+    """Interrupts are the parent's to answer, SIGTERM ends a worker on the spot, and so does the end of the parent, which a
+    kill leaves no time to say."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork would inherit the parent's handler
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH)
+    os._exit(1)

@@ -1,0 +1,107 @@
+"""SIGTERM, SIGKILL and Ctrl-C: one sentence, a documented exit code, and no worker left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from noncollapse import cli
+from noncollapse.engine import WATCH
+
+ROOT = Path(__file__).resolve().parent.parent
+# a minute of descents, so that workers are at work when it is killed
+SWEEP = (
+    "sweep",
+    "byol-three-conditions",
+    "--over",
+    "training.eta=0:0.31:200",
+    "--rung",
+    "descent",
+    "--engine",
+    "processes:2",
+)
+
+
+def alive(pid: int) -> bool:
+    """True unless the process is gone, or a zombie that nobody has waited for yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def workers(pid: int) -> list[int]:
+    """The worker processes that `pid` has started."""
+    children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [c for c in children if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
+
+
+def until(condition, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which only Linux has")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_sweep_leaves_no_worker(sent: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "noncollapse", *SWEEP, "--results", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert until(lambda: process.poll() is None and len(workers(process.pid)) == 2, 30), "two workers start"
+    started = workers(process.pid)
+    time.sleep(1.0)  # past the start of Python in a worker; before that it still imports, and ends with its pipe
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=30)
+    assert until(lambda: not any(alive(pid) for pid in started), 20 + WATCH), "they end by themselves"
+    if sent == signal.SIGTERM:
+        assert process.returncode == 143  # 128 + 15, as a shell counts it
+        assert err.strip().splitlines()[-1].startswith("noncollapse: interrupted: what was computed is kept")
+        assert "Traceback" not in err
+    else:
+        assert process.returncode == -signal.SIGKILL
+
+
+def test_sigterm_is_handled_only_while_a_command_runs(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("noncollapse.text.rows", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    assert cli.main(["list"]) == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert capsys.readouterr().err == "noncollapse: interrupted: the same command starts anew\n"
+
+
+KEPT, ANEW = "what was computed is kept, the same command goes on from there", "the same command starts anew"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("verify",), KEPT),
+        (("verify", "--force"), ANEW),
+        (("verify", "--rung", "flow"), ANEW),
+        (("verify", "invariance-flow", "--setting", "{}"), ANEW),
+        (("sweep", "invariance-flow", "--over", "seed=0,1"), KEPT),
+        (("train", "simclr"), KEPT),
+        (("train", "simclr", "--restart"), ANEW),
+        (("phase",), ANEW),  # written once, at its end
+        (("report",), ANEW),
+    ],
+)
+def test_an_interrupt_says_what_is_kept(
+    words: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def stop(_: object) -> int:
+        raise KeyboardInterrupt
+
+    module = cli.VERBS[words[0]][0]
+    monkeypatch.setattr(f"noncollapse.verbs.{module}.run", stop)
+    assert cli.main(list(words)) == 130
+    assert capsys.readouterr().err == f"noncollapse: interrupted: {says}\n"
