@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dynamics.compiled import FieldError
 from dynamics.run import Array
 
 Shape = tuple[int, ...]
@@ -47,12 +48,29 @@ class Columns:
         return out
 
 
-def columns(given: Sequence[ArrayLike] | Array) -> Columns:
+def columns(given: Sequence[ArrayLike] | Array, name: str) -> Columns:
     """An array of floats stays whole; of lists, and of arrays of another kind (a np.matrix has rows of two axes), each column is
-    an array by itself."""
+    an array by itself. Raises FieldError, with the name, for what holds no columns or no real numbers."""
     if type(given) is np.ndarray and given.dtype == float and given.ndim > 0 and given.size > 0:
         return Columns(given)
-    return Columns([np.asarray(c, dtype=float) for c in given])
+    try:
+        each = list(given)
+    except TypeError:
+        raise FieldError(
+            f"{name} is a single {type(given).__name__}: give one column for each, ({given},) where there is one"
+        ) from None
+    return Columns([reals(c, name) for c in each])
+
+
+def reals(given: ArrayLike, name: str) -> Array:
+    """As an array of floats. Raises FieldError, with the name, for what is no array of real numbers."""
+    try:
+        out = np.asarray(given)
+    except ValueError:
+        raise FieldError(f"{name} holds rows of different lengths: give rows of one length") from None
+    if out.dtype.kind not in "biuf":
+        raise FieldError(f"{name} holds {out.dtype} values: give real numbers")
+    return np.asarray(out, dtype=float)
 
 
 def members(column: Array, shape: Shape, part: slice) -> Any:

@@ -1,6 +1,8 @@
 """Many small initial value problems at once: one field, thousands to millions of members, compiled. Integrated.
 
-    y' = field(y_1, ..., y_n, q_1, ..., q_m),  n <= 6 or so: the states of one mode and its parameters
+    y' = field(y_1, ..., y_n, q_1, ..., q_m),  n few: the states of one mode and its parameters
+
+A new field is compiled first: for 3 states in seconds, for 12 in 14 s, or 28 s for the stiff method; later runs find it on disk.
 
 Every member keeps its own step, error control and clock, so the result of one never depends on who stands beside it.
 Where explicit steps do, Taylor's method of degree 9 if the field is a rational function, with not too many products, and
@@ -22,9 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics import lanes
-from dynamics.columns import Columns, Shape, columns, members
+from dynamics.columns import Columns, Shape, columns, members, reals
 from dynamics.compiled import FieldError, Function, addresses, driver, jacobian_kind
-from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, shape_of
+from dynamics.ensemble_input import check_jacobian, check_numbers, count_answers, ends_of, halts, shape_of
 from dynamics.run import Array
 
 RTOL = 1e-8
@@ -36,7 +38,8 @@ STATUS = (
     "reached its end",
     "stopped at a terminal event",
     "left the finite numbers: check its start, or stop it by an event before it blows up",
-    "needed a step below rounding, as just before a blow-up: stop it by an event, or shorten t_end",
+    "needed a step below rounding, as just before a blow-up (stop it by an event, or shorten t_end) or where a velocity jumps "
+    "while a state is 0 (raise atol)",
     "tried more steps than max_tries: raise it, loosen rtol, or shorten t_end",
 )
 
@@ -106,18 +109,16 @@ def integrate_many(
     for |y_new|), root mean square over its n states. Failures are said member by member in `status`, never raised. Raises
     FieldError, a ValueError, for bad input.
     """
-    states, q = columns(y0), columns(parameters)
+    states, q = columns(y0, "y0"), columns(parameters, "parameters")
     n, m = len(states), len(q)
-    grid = np.empty(0) if times is None else np.ascontiguousarray(times, dtype=float)
+    grid = np.empty(0) if times is None else np.ascontiguousarray(reals(times, "times"))
     ends = ends_of(t_end, times, grid)
     shape = shape_of(states, q, ends)
     check_numbers(rtol, atol, method, threads, max_tries)
     first = states.first() + q.first()
     count_answers(field, first, n, "field", f"{n} states and {m} parameters")
     e = 0 if events is None else count_answers(events, first, None, "events", "the states and parameters of the field")
-    halt = np.zeros(e, bool) if stop is None else np.array(stop, dtype=bool)
-    if len(halt) != e:
-        raise FieldError(f"stop names {len(halt)} events, but there are {e}: give one truth value an event")
+    halt = halts(stop, e)
     if jacobian is not None:
         check_jacobian(field, jacobian, first, n)
     limits = (atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT), lanes.ACCEPT

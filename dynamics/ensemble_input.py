@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from functools import cache
+from types import FunctionType
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from dynamics.columns import Columns, Shape
+from dynamics.columns import Columns, Shape, reals
 from dynamics.compiled import FieldError, Function
+from dynamics.fingerprint import plain
 from dynamics.run import Array
+from dynamics.trace import generic
 
-AGREE = 1e-4  # a Jacobian against central differences at the first member, relative to its largest entry
+AGREE = 1e-4  # a Jacobian against central differences, relative to its largest entry
+STEP = 1e-5  # of those, relative to the largest state: their own error is its square
+ROUNDING = 1e-15  # of a velocity, relative: several operations of 1.1e-16 each
 
 
 def ends_of(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Array:
     if (t_end is None) == (times is None):
         raise FieldError("give either t_end or times, not both or neither")
     if times is None:
-        ends = np.asarray(t_end, dtype=float)
+        ends = reals(t_end, "t_end")  # pyright: ignore[reportArgumentType]  None only beside times
         if not (np.isfinite(ends) & (ends >= 0)).all():
             raise FieldError("t_end must be finite and not negative: to go backwards, negate the field")
         return ends
@@ -31,6 +36,8 @@ def ends_of(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Ar
 
 def shape_of(states: Columns, parameters: Columns, ends: Array) -> Shape:
     """The members': of all columns broadcast together, and with their ends."""
+    if not len(states):
+        raise FieldError("y0 has no columns: give one for each state of the field")
     shapes = states.shapes() | parameters.shapes() | {ends.shape}
     shapes.discard(())
     try:
@@ -41,33 +48,90 @@ def shape_of(states: Columns, parameters: Columns, ends: Array) -> Shape:
 
 
 def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries: int) -> None:
-    if not 1e-14 <= rtol < 1 or not 0 < atol < np.inf:
-        raise FieldError(f"rtol = {rtol:g}, atol = {atol:g}: give 1e-14 <= rtol < 1 and a finite atol > 0")
+    try:
+        good = 1e-14 <= rtol < 1 and 0 < atol < np.inf
+    except (TypeError, ValueError):  # no number, or more than one
+        good = False
+    if not good:
+        raise FieldError(f"rtol = {rtol!r}, atol = {atol!r}: give 1e-14 <= rtol < 1 and a finite atol > 0")
     if method not in ("auto", "explicit", "stiff"):
         raise FieldError(f"method {method!r} is unknown: choose auto, explicit or stiff")
-    if threads < 1 or max_tries < 1:
-        raise FieldError(f"threads = {threads}, max_tries = {max_tries}: give at least 1 of each")
+    try:
+        good = all(x >= 1 and int(x) == x for x in (threads, max_tries))
+    except (TypeError, ValueError, OverflowError):  # no number, or an infinite one
+        good = False
+    if not good:
+        raise FieldError(f"threads = {threads!r}, max_tries = {max_tries!r}: give whole numbers, at least 1 of each")
 
 
 def count_answers(function: Function, first: Sequence[float], size: int | None, name: str, takes: str) -> int:
-    """How many numbers the function returns for the first member's columns; FieldError if that is not `size`."""
-    if not _callable_with(function, len(first)):
-        raise FieldError(f"{name} cannot be called with {len(first)} numbers: it must take {takes}, in order")
+    """How many numbers the function returns; FieldError if that is not `size`."""
     try:
-        answer = function(*first)
+        answer = _tried(function, first, name, takes)
+    except ArithmeticError as error:
+        if size is None:
+            raise FieldError(f"{name} fails at the first member and elsewhere ({error}): mend it") from None
+        return size  # the members will tell
+    try:
         count = len(answer)
     except TypeError:
         raise FieldError(f"{name} must return a tuple of numbers: end its return with a comma if it is one") from None
-    except ArithmeticError:
-        return size or 1  # Python raises where compiled code says inf: the members will tell
-    except Exception as error:
-        raise FieldError(f"{name} fails at the first member ({error}): mend it, or its columns") from None
     if size is not None and count != size:
         raise FieldError(f"{name} returns {count} numbers for {size} states: return one velocity a state")
     return count
 
 
-@cache
+def halts(stop: Sequence[bool] | None, events: int) -> NDArray[Any]:
+    """(events,) whether each ends a member."""
+    out = np.zeros(events, dtype=bool) if stop is None else np.array(stop, dtype=bool)
+    if out.shape != (events,):
+        raise FieldError(f"stop has shape {out.shape} for {events} events: give one truth value an event")
+    return out
+
+
+@np.errstate(all="ignore")
+def check_jacobian(field: Function, jacobian: Function, first: Sequence[float], n: int) -> None:
+    """Against differences, at the first member; elsewhere, where there are none: at the edge of where the field is a number."""
+    try:
+        shape = reals(_tried(jacobian, first, "jacobian", "the states and parameters of the field"), "jacobian").shape
+    except ArithmeticError:
+        return
+    if shape != (n, n):
+        raise FieldError(f"jacobian returns shape {shape}: return {n} rows of {n} numbers, row i for velocity i")
+    for place in (first, generic(len(first))):
+        try:
+            off, scale = _disagreement(field, jacobian, place, n)
+        except (ArithmeticError, ValueError):  # Python's word for what compiled code calls inf or NaN
+            continue
+        if np.isfinite(scale):
+            if not off <= AGREE * scale:
+                where = ", ".join(f"{x:.3g}" for x in place)
+                raise FieldError(
+                    f"jacobian disagrees with differences of the field at ({where}): mend it or leave it out"
+                )
+            return
+
+
+def _tried(function: Function, first: Sequence[float], name: str, takes: str) -> Any:
+    """What a function returns for the first member's columns; for other numbers, where Python raises at those what compiled code
+    calls inf or NaN. ArithmeticError where it raises at both."""
+    if not isinstance(plain(function), FunctionType):
+        raise FieldError(f"{name} is a {type(function).__name__}: write it as a plain function, with def or lambda")
+    try:
+        try:
+            return function(*first)
+        except (ArithmeticError, ValueError):
+            return function(*generic(len(first)))
+    except ArithmeticError:
+        raise
+    except Exception as error:
+        if not _callable_with(function, len(first)):
+            raise FieldError(
+                f"{name} cannot be called with {len(first)} numbers: it must take {takes}, in order"
+            ) from None
+        raise FieldError(f"{name} fails at the first member ({error}): mend it, or its columns") from None
+
+
 def _callable_with(function: Function, count: int) -> bool:
     try:
         inspect.signature(function).bind(*range(count))
@@ -76,25 +140,14 @@ def _callable_with(function: Function, count: int) -> bool:
         return False
 
 
-def check_jacobian(field: Function, jacobian: Function, first: Sequence[float], n: int) -> None:
-    rows = np.array(jacobian(*first), dtype=float)
-    if rows.shape != (n, n):
-        raise FieldError(f"jacobian returns shape {rows.shape}: return {n} rows of {n} numbers, row i for velocity i")
-    if not _near(rows, _differences(field, first, n)):
-        raise FieldError(
-            "jacobian disagrees with differences of the field at the first member: mend it or leave it out"
-        )
-
-
-def _differences(field: Function, first: Sequence[float], n: int) -> Array:
-    """∂f_i/∂y_j (n, n) by central differences."""
-    d = 1e-5 * max(1e-8, *(abs(x) for x in first[:n]))
-    columns = []
+def _disagreement(field: Function, jacobian: Function, place: Sequence[float], n: int) -> tuple[float, float]:
+    """(largest |J_ij - ∂f_i/∂y_j| beyond rounding, scale), the derivatives by central differences; scale not finite: there are none."""
+    d = STEP * (max(abs(x) for x in place[:n]) or 1.0)
+    columns, largest = [], 0.0
     for j in range(n):
-        up, down = ([x + sign * d * (i == j) for i, x in enumerate(first)] for sign in (1, -1))
-        columns.append((np.array(field(*up)) - np.array(field(*down))) / (2 * d))
-    return np.array(columns).T
-
-
-def _near(exact: Array, near: Array) -> bool:
-    return bool(np.abs(exact - near).max() <= AGREE * max(1.0, np.abs(near).max()))
+        up, down = (np.array(field(*(x + s * d * (i == j) for i, x in enumerate(place))), dtype=float) for s in (1, -1))
+        columns.append((up - down) / (2 * d))
+        largest = max(largest, np.abs(up).max())
+    near = np.array(columns).T
+    off = np.abs(np.array(jacobian(*place), dtype=float) - near).max() - ROUNDING * largest / d
+    return float(off), float(np.maximum(1.0, np.abs(near).max()))  # NaN stays NaN

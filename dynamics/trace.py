@@ -150,6 +150,11 @@ class Trace:
         return self.known[key]
 
 
+def generic(count: int) -> list[float]:
+    """Numbers to try a function with: no two alike, none of them 0 or 1."""
+    return [0.31 + 0.7 * i / count for i in range(count)]
+
+
 def traced(function: Callable[..., Any], n: int, m: int) -> Trace | None:
     """The trace of a field of n states and m parameters; None where it is no rational function.
 
@@ -160,7 +165,7 @@ def traced(function: Callable[..., Any], n: int, m: int) -> Trace | None:
     symbols += [trace.kept("parameter", (j,), True) for j in range(m)]
     try:
         trace.velocity.extend(trace.number(x) for x in function(*symbols))
-        numbers = [0.31 + 0.7 * i / (n + m) for i in range(n + m)]  # no two alike, none of them 0 or 1
+        numbers = generic(n + m)
         if not np.allclose(trace.at(numbers), np.array(function(*numbers), dtype=float), rtol=AGREE, atol=AGREE):
             return None
     except Exception:  # whatever a function does that meets a symbol where it expects a number

@@ -73,8 +73,8 @@ def test_columns_broadcast_whether_or_not_in_one_array() -> None:
 
 def test_first_member_or_a_number_to_try() -> None:
     given = np.array([[[0.25, 2.0]], [[np.nan, 3.0]]])
-    assert columns(given).first() == columns(list(given)).first() == [0.25, 0.5]
-    assert columns(given[:, :0]).first() == [0.5, 0.5] and columns(()).first() == []
+    assert columns(given, "y0").first() == columns(list(given), "y0").first() == [0.25, 0.5]
+    assert columns(given[:, :0], "y0").first() == [0.5, 0.5] and columns((), "y0").first() == []
 
 
 def test_lanes_begin_at_a_line_of_the_cache() -> None:

@@ -17,7 +17,7 @@ from dynamics.fingerprint import fingerprint
 from dynamics.kernel_source import CONTROLS, memory_rows
 from dynamics.kernel_text import rows
 from dynamics.solver import integrate
-from tests.mode_cases import sized
+from tests.mode_cases import jacobian, sized
 
 RTOL = 1e-9
 GLOBAL = (
@@ -244,15 +244,6 @@ def test_a_field_that_is_not_analytic_takes_differences() -> None:
     assert out.ok.all() and out.stiff.all()
     assert abs(out.y[0] - math.sqrt(out.y[1])) < 1e-4  # slaved to √y up to 1/rate times its own rate of change
     assert abs(out.y[1] - math.exp(-3)) < 1e-5  # 10³ rtol
-
-
-def jacobian(p, w, v, a, c, alpha_p, beta, eta, eta_p):
-    r, drp, drw = c * v - a * p * w, -a * w, -a * p
-    return (
-        (alpha_p * w * drp - eta_p, alpha_p * (r + w * drw), alpha_p * w * c),
-        (r + p * drp, p * drw - eta, p * c),
-        (0.0, beta, -beta),
-    )
 
 
 def test_analytic_jacobian_changes_nothing_and_a_wrong_one_is_refused() -> None:

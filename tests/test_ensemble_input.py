@@ -1,0 +1,141 @@
+"""What an ensemble is given: each slip is one sentence with its remedy, and what is right is not refused for its first member."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dynamics import modes
+from dynamics.ensemble import FieldError, integrate_many
+from tests.mode_cases import jacobian
+
+
+def decay(x, k):
+    return (-k * x,)
+
+
+class Callable:
+    def __call__(self, x, k):
+        return (-k * x,)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"y0": 1.0}, r"y0 is a single float: .*\(1.0,\)"),
+        ({"y0": np.array(1.0)}, "y0 is a single ndarray"),
+        ({"parameters": 1.0}, "parameters is a single float"),
+        ({"field": lambda k: (), "y0": ()}, "y0 has no columns"),
+        ({"y0": (1 + 1j,)}, "y0 holds complex128 values: give real numbers"),
+        ({"y0": np.ones((1, 2), complex)}, "y0 holds complex128 values"),
+        ({"y0": ("a",)}, "y0 holds .* values: give real numbers"),
+        ({"y0": (None,)}, "y0 holds object values"),
+        ({"parameters": ([1.0, [2.0]],)}, "parameters holds rows of different lengths"),
+        ({"t_end": "soon"}, "t_end holds .* values"),
+        ({"t_end": None, "times": [1j]}, "times holds complex128 values"),
+        ({"rtol": None}, "rtol = None"),
+        ({"rtol": np.array([1e-6, 1e-8])}, "rtol = "),
+        ({"atol": "small"}, "atol = 'small'"),
+        ({"max_tries": math.nan}, "max_tries = nan: give whole numbers"),
+        ({"max_tries": math.inf}, "max_tries = inf: give whole numbers"),
+        ({"max_tries": 2.5}, "give whole numbers"),
+        ({"threads": 1.5}, "give whole numbers"),
+        ({"threads": None}, "give whole numbers"),
+        ({"field": None}, "field is a NoneType: write it as a plain function"),
+        ({"field": functools.partial(decay, k=1.0), "parameters": ()}, "field is a partial: write it as a plain"),
+        ({"field": Callable()}, "field is a Callable: write it as a plain"),
+        ({"field": Callable().__call__}, "field is a method: write it as a plain"),
+        ({"field": lambda x, k: ([*x, x],)}, "field fails at the first member .*iterable"),
+        ({"field": lambda x, k: None}, "field must return a tuple"),
+        ({"events": 3}, "events is a int: write it as a plain"),
+        ({"events": lambda x: (x,)}, "events cannot be called with 2 numbers"),
+        ({"events": lambda x, k: (1 / (x - x),)}, "events fails at the first member .*division by zero"),
+        ({"events": lambda x, k: (x - 0.5,), "stop": True}, r"stop has shape \(\) for 1 events"),
+        ({"jacobian": 3}, "jacobian is a int: write it as a plain"),
+        ({"jacobian": lambda x: ((1.0,),)}, "jacobian cannot be called with 2 numbers"),
+        ({"jacobian": lambda x, k: ((x.none,),)}, "jacobian fails at the first member .*attribute"),
+        ({"jacobian": lambda x, k: ((-k,), (0.0,))}, r"jacobian returns shape \(2, 1\)"),
+        ({"jacobian": lambda x, k: ((-k,), (0.0, 1.0))}, "jacobian holds rows of different lengths"),
+        ({"jacobian": lambda x, k: ((k,),)}, "jacobian disagrees"),
+    ],
+)
+def test_a_slip_is_one_sentence(change: dict, says: str) -> None:
+    call = {"field": decay, "y0": (1.0,), "parameters": (1.0,), "t_end": 1.0} | change
+    with pytest.raises(FieldError, match=says) as error:
+        integrate_many(**call)
+    assert "\n" not in str(error.value)
+
+
+def test_whole_numbers_may_be_of_any_kind() -> None:
+    for kind in (int, float, np.int64, np.float64):
+        numbers: dict[str, Any] = {"max_tries": kind(10_000), "threads": kind(1)}
+        out = integrate_many(decay, (np.ones(3),), (1,), np.int64(1), **numbers)
+        assert np.abs(out.y - math.exp(-1)).max() < 1e-6  # 10² rtol
+
+
+def test_events_are_counted_where_the_first_member_divides_by_zero() -> None:
+    """x = 0 stays there and 1/x is infinite; the other falls to 0.5 at log 2, and 1/x rises to 1.5 at log 1.5."""
+    for stop in (None, (False, True)):
+        out = integrate_many(decay, ([0.0, 1.0],), (1.0,), 3.0, events=lambda x, k: (1 / x - 1.5, x - 0.5), stop=stop)
+        assert np.isnan(out.event_times[0]).all()
+        assert np.abs(out.event_times[1] - np.log([1.5, 2.0])).max() < 1e-5  # 10³ rtol
+
+
+def test_a_first_member_outside_the_field_does_not_end_the_others() -> None:
+    """math.sqrt of a negative number: Python raises where compiled code says NaN."""
+    out = integrate_many(lambda x: (-math.sqrt(x),), ([-1.0, 1.0],), (), 1.0)
+    assert list(out.ok) == [False, True] and abs(out.y[1, 0] - 0.25) < 1e-5  # (1 - t/2)²; 10³ rtol
+
+
+@pytest.mark.parametrize("entry", [(0, 0), (0, 1), (1, 0), (2, 1)])
+def test_a_jacobian_with_one_entry_off_by_a_percent_is_refused(entry: tuple[int, int]) -> None:
+    """These are no less than a tenth of the largest, so that a percent is ten times `ensemble_input.AGREE`."""
+    y, q = (0.5, 0.6, 0.7), (1.2, 0.8, 1.0, 1.0, 0.3, 0.3)
+    rows = np.abs(jacobian(*y, *q))
+    assert rows[entry] > 0.1 * rows.max()
+
+    def off(*z):
+        return [
+            [m * (1.01 if (i, j) == entry else 1.0) for j, m in enumerate(row)] for i, row in enumerate(jacobian(*z))
+        ]
+
+    with pytest.raises(FieldError, match="disagrees with differences"):
+        integrate_many(modes.field, y, q, 1.0, jacobian=off)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-12, 1e-3])
+def test_a_right_jacobian_passes_however_small_the_state(scale: float) -> None:
+    """1 + x near 0: a difference over 1e-5 of the state would be rounding of the 1."""
+    out = integrate_many(lambda x: (1.0 + x,), (scale,), (), 1.0, jacobian=lambda x: ((1.0,),), method="stiff")
+    assert abs(out.y[0] - (math.e * (1 + scale) - 1)) < 1e-5  # 10³ rtol
+
+
+def test_a_wrong_jacobian_is_refused_at_zero() -> None:
+    with pytest.raises(FieldError, match="disagrees"):
+        integrate_many(lambda x: (1.0 + x,), (0.0,), (), 1.0, jacobian=lambda x: ((1.01,),))
+
+
+@pytest.mark.parametrize("root", [math.sqrt, np.sqrt])
+def test_a_jacobian_is_judged_elsewhere_where_there_are_no_differences(root) -> None:
+    """√x at x = 0: the difference asks for √ of a negative number."""
+    field = lambda x, k: (k - root(x),)  # noqa: E731
+    right, wrong = (lambda x, k: ((-0.5 / root(x),),)), (lambda x, k: ((0.5 / root(x),),))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert integrate_many(field, (0.0,), (1.0,), 1.0, jacobian=right, method="explicit").ok
+        with pytest.raises(FieldError, match="disagrees"):
+            integrate_many(field, (0.0,), (1.0,), 1.0, jacobian=wrong)
+
+
+def test_a_jump_from_zero_names_the_tolerance() -> None:
+    """x' = 0 until t = 1, then 1: the first step beyond asks for x to a part of atol."""
+    jump = lambda t, x: (1.0, 1.0 if t > 1.0 else 0.0)  # noqa: E731
+    stuck = integrate_many(jump, (0.0, 0.0), (), 5.0)
+    assert not stuck.ok and "raise atol" in stuck.failures()[0]
+    out = integrate_many(jump, (0.0, 0.0), (), 5.0, atol=1e-8)
+    assert out.ok and abs(out.y[1] - 4.0) < 1e-5  # the remedy; 10³ atol
