@@ -9,84 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args, get_type_hints
+from numbers import Integral
+from typing import Any, TypeVar
+
+from dynamics.setting_fields import SettingError, check_kind, check_known, check_range, hints, is_number
+from dynamics.view_kinds import VIEWS, ChannelViews, GaussianViews, ImageViews, PointViews, Views
+
+__all__ = ["ChannelViews", "GaussianViews", "ImageViews", "Network", "Objective", "PointViews", "Setting", "SettingError",
+           "Training", "Views"]  # fmt: skip
 
 T = TypeVar("T")
-
-
-class SettingError(ValueError):
-    """A Setting whose values cannot mean anything; the message says which and what to write instead."""
-
-
-@dataclass(frozen=True)
-class GaussianViews:
-    """Linear-Gaussian views: a ~ N(0, X), x = a (+ e), x⁺ = R a + e⁺, e, e⁺ ~ N(0, N) independent.
-
-    X = diag(signal); N = Q diag(noise) Qᵀ with Q a rotation by `angle` in each coordinate plane (i, i+1), so `angle`
-    = 0 makes A and C commute; R is the same kind of rotation by `twist`, so `twist` != 0 makes C non-symmetric.
-    `anchor`: x = a without noise (a clean anchor) instead of exchangeable noise on both views.
-    """
-
-    signal: tuple[float, ...] = (1.0, 1.0)
-    noise: tuple[float, ...] = (0.25, 0.25)
-    angle: float = 0.0
-    twist: float = 0.0
-    anchor: bool = False
-
-
-@dataclass(frozen=True)
-class ImageViews:
-    """Views of real images: `count` images of `data` under the named augmentation, projected to `d` leading
-    principal components and scaled so that the largest eigenvalue of A is 1 (d = 0: raw pixels, for deep networks).
-
-    data: "digits", "fashion", or the path of an .npz with arrays `x` and `x_plus` (augment = "pairs").
-    augment: "shift" (all translations by up to `strength` pixels), "noise" (Gaussian of std `strength`),
-    "mask" (a share `strength` of the pixels set to 0), or "pairs".
-    """
-
-    data: str = "digits"
-    augment: str = "shift"
-    strength: float = 1.0
-    d: int = 8
-    count: int = 512
-
-
-@dataclass(frozen=True)
-class PointViews:
-    """A finite law of unit vectors in R^d: n points u_i ∝ c + scatter g_i, each with a positive ∝ u_i + spread g'_i,
-    g Gaussian. scatter = spread = 0 is complete collapse onto the point c.
-
-    The embeddings themselves are given; no network runs. Expectations are sums over the points, hence exact.
-    """
-
-    n: int = 4
-    d: int = 3
-    scatter: float = 1.0
-    spread: float = 0.5
-
-
-@dataclass(frozen=True)
-class ChannelViews:
-    """A discrete channel: S uniform on `states`, nuisance uniform on `nuisances`, X = T(S, N) a table of symbols.
-
-    injective: distinct (s, n) give distinct x, so that x determines s; otherwise symbols are drawn at random.
-    """
-
-    states: int = 3
-    nuisances: int = 2
-    injective: bool = True
-
-
-Views = GaussianViews | ImageViews | PointViews | ChannelViews
-VIEWS: dict[str, type[Views]] = {
-    "gaussian": GaussianViews,
-    "images": ImageViews,
-    "points": PointViews,
-    "channel": ChannelViews,
-}
 
 
 @dataclass(frozen=True)
@@ -147,24 +81,6 @@ class Training:
     batch: int = 64
 
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "network.start": ("generic", "symmetric", "balanced", "aligned", "parabola", "zero"),
-    "network.kind": ("linear", "mlp", "resnet"),
-    "objective.loss": ("invariance", "predictor", "info_nce", "nt_xent", "information"),
-    "objective.predictor": ("linear", "symmetric", "none", "optimal"),
-    "objective.target": ("online", "ema"),
-    "objective.entropy": ("discrete", "differential"),
-    "views.augment": ("shift", "noise", "mask", "pairs"),
-}
-AT_LEAST: dict[str, float] = {  # the smallest value a number may take; `POSITIVE` ones must exceed it
-    "views.strength": 0, "views.d": 0, "views.count": 1, "views.n": 2, "views.spread": 0, "views.scatter": 0, "views.states": 1,
-    "views.nuisances": 1, "network.k": 1, "network.w0": 0, "training.t_end": 0, "training.points": 1,
-    "training.eta": 0, "training.eta_p": 0, "training.alpha_p": 0, "training.beta": 0, "training.lr": 0,
-    "training.batch": 1, "objective.temperature": 0, "objective.negatives": 1,
-}  # fmt: skip
-POSITIVE = frozenset({"training.t_end", "training.alpha_p", "training.lr", "objective.temperature"})
-
-
 @dataclass(frozen=True)
 class Setting:
     """One experiment. `seed` feeds every random draw (starts, samples, noise)."""
@@ -176,10 +92,17 @@ class Setting:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("views", "network", "objective", "training"):
+        for name, kinds in PARTS.items():
             part = getattr(self, name)
-            for f in dataclasses.fields(part):
-                _check(f"{name}.{f.name}", getattr(part, f.name))
+            if not isinstance(part, kinds):
+                raise SettingError(f"{name} is {part!r}: give {' or '.join(kind.__name__ for kind in kinds)}")
+            for key, hint in hints(type(part)).items():
+                check_kind(f"{name}.{key}", hint, getattr(part, key))
+                check_range(f"{name}.{key}", getattr(part, key))
+        if not is_number(self.seed, Integral) or self.seed < 0:
+            raise SettingError(f"seed is {self.seed!r}: give a whole number >= 0")
+        if isinstance(self.views, PointViews) and self.views.d < 1:
+            raise SettingError(f"views.d is {self.views.d}: unit vectors need d >= 1")
         if isinstance(self.views, GaussianViews):
             signal, noise = self.views.signal, self.views.noise
             if len(signal) != len(noise) or not signal:
@@ -197,17 +120,22 @@ class Setting:
         return value
 
     def replace(self, **changes: Any) -> Setting:
-        """A copy with values changed by dotted path, dots written as two underscores: `training__eta=0.1`."""
+        """A copy with values changed by dotted path, dots written as two underscores: `training__eta=0.1`. Raises SettingError."""
         parts: dict[str, dict[str, Any]] = {}
         top: dict[str, Any] = {}
         for key, value in changes.items():
             head, _, tail = key.partition("__")
+            if head not in (*PARTS, "seed"):
+                raise SettingError(f"unknown key {head!r}: a Setting has {', '.join(PARTS)}, seed")
             if tail:
                 parts.setdefault(head, {})[tail] = value
             else:
                 top[head] = value
         for head, values in parts.items():
-            top[head] = dataclasses.replace(top.get(head, getattr(self, head)), **values)
+            part = top.get(head, getattr(self, head))
+            for key in values:
+                check_known(head, key, type(part))
+            top[head] = dataclasses.replace(part, **values)
         return dataclasses.replace(self, **top)
 
     def to_dict(self) -> dict[str, Any]:
@@ -216,7 +144,7 @@ class Setting:
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` gives back an equal Setting."""
-        return json.dumps(self.to_dict())
+        return json.dumps(self.to_dict(), default=lambda number: number.item())  # numpy's
 
     @staticmethod
     def from_json(text: str) -> Setting:
@@ -241,54 +169,28 @@ class Setting:
             parts[name] = _part(cls, name, data.pop(name, {}))
         seed = data.pop("seed", 0)
         if data:
-            raise SettingError(
-                f"unknown key {next(iter(data))!r}: a Setting has views, network, objective, training, seed"
-            )
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise SettingError(f"seed is {seed!r}: give a whole number >= 0")
+            raise SettingError(f"unknown key {next(iter(data))!r}: a Setting has {', '.join(PARTS)}, seed")
         return Setting(seed=seed, **parts)
 
 
+PARTS: dict[str, tuple[type, ...]] = {
+    "views": tuple(VIEWS.values()), "network": (Network,), "objective": (Objective,), "training": (Training,),
+}  # fmt: skip
+
+
 def _part(cls: type[T], name: str, values: Any) -> T:
-    """One part of a Setting from plain JSON values, each checked against the type of its field."""
+    """One part of a Setting from plain JSON values."""
     if not isinstance(values, Mapping):
         raise SettingError(f"{name} is a JSON object, not {values!r}")
-    hints = get_type_hints(cls)
-    checked = {}
-    for key, value in values.items():
-        if key not in hints:
-            raise SettingError(f"unknown {name}.{key}: {name} has {', '.join(hints)}")
-        checked[key] = _convert(f"{name}.{key}", hints[key], value)
-    return cls(**checked)
+    for key in values:
+        check_known(name, key, cls)
+    return cls(**{key: _converted(f"{name}.{key}", hints(cls)[key], value) for key, value in values.items()})
 
 
-def _convert(path: str, hint: Any, value: Any) -> Any:
-    if hint == tuple[float, ...]:
-        numbers = isinstance(value, (list, tuple)) and all(_is_number(v) for v in value)
-        if not numbers:
-            raise SettingError(f"{path} is {value!r}: give a list of numbers")
+def _converted(path: str, hint: Any, value: Any) -> Any:
+    """A JSON value as its field holds it: lists as tuples, whole numbers as floats where floats are meant."""
+    value = tuple(value) if isinstance(value, list) else value
+    check_kind(path, hint, value)
+    if isinstance(value, tuple):
         return tuple(float(v) for v in value)
-    if type(None) in get_args(hint):
-        return None if value is None else _convert(path, float, value)
-    if hint is float and _is_number(value):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise SettingError(f"{path} is {value!r}: give a {hint.__name__}")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _check(path: str, value: Any) -> None:
-    """Raise SettingError unless `value` is one of the known choices, finite and in range."""
-    if path in CHOICES and value not in CHOICES[path]:
-        raise SettingError(f"{path} is {value!r}: choose one of {', '.join(CHOICES[path])}")
-    for number in value if isinstance(value, tuple) else (value,):
-        if _is_number(number) and not math.isfinite(number):
-            raise SettingError(f"{path} is {value!r}: give finite numbers")
-    if path in AT_LEAST and isinstance(value, (int, float)):
-        low = AT_LEAST[path]
-        if value < low or (path in POSITIVE and value == low):
-            raise SettingError(f"{path} is {value!r}: give a number {'>' if path in POSITIVE else '>='} {low:g}")
+    return value if value is None or hint in (int, bool, str) else float(value)
