@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from dynamics.setting import SettingError
+from full_models.losses.inputs import at_least_float32
 
 
 class World(NamedTuple):
@@ -55,26 +56,38 @@ def processes(device: str) -> Iterator[tuple[World, str]]:
 
 
 class _Gather(torch.autograd.Function):
-    """(N, …) of each process -> (W N, …) in the order of ranks, on every process; backward adds over processes."""
+    """(N, …) of each process -> (W N, …) in the order of ranks, on every process; its transpose is `_Share`."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.rows = len(z)
         parts = [torch.empty_like(z) for _ in range(dist.get_world_size())]
         dist.all_gather(parts, z.contiguous())
         return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _Share.apply(g)  # pyright: ignore[reportReturnType]
+
+
+class _Share(torch.autograd.Function):
+    """(W N, …) of each process -> the sum over processes of this one's N rows; its transpose is `_Gather`."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         total = g.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
-        return total[dist.get_rank() * ctx.rows :][: ctx.rows]
+        return total.chunk(dist.get_world_size())[dist.get_rank()]
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _Gather.apply(g)  # pyright: ignore[reportReturnType]
 
 
 def gather(z: Tensor) -> Tensor:
     """z (N, …) of every process, stacked in the order of ranks: (W N, …). The tensor itself where there is one process.
 
-    Every process gives the same N. Differentiable; what its backward returns is explained at the head of the module.
+    Every process gives the same N. Differentiable to every order, if all processes differentiate alike; what its backward
+    returns is explained at the head of the module.
     """
     return z if world().size == 1 else _Gather.apply(z)  # pyright: ignore[reportReturnType]
 
@@ -86,11 +99,7 @@ def whole_batch(loss: Callable[..., Tensor], *embeddings: Tensor, **options: Any
     are passed on as they are: whatever has a row per sample goes into `embeddings`.
     """
     with torch.autocast(embeddings[0].device.type, enabled=False):
-        return loss(*(gather(_at_least_float32(z)) for z in embeddings), **options)
-
-
-def _at_least_float32(z: Tensor) -> Tensor:
-    return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+        return loss(*(gather(at_least_float32(z)) for z in embeddings), **options)
 
 
 def check_batch(batch: int) -> None:

@@ -98,23 +98,17 @@ def test_every_critic(critic: str, tau: float) -> None:
     )
 
 
+def test_a_matrix_for_each_of_many_networks_meets_the_views_of_one() -> None:
+    M = torch.randn(2, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert blocked_info_nce(*views(30, 6), critic="bilinear", M=M).shape == (2,)
+    assert excess(info_nce, blocked_info_nce, views(30, 6), 1.0, critic="bilinear", M=M) <= 1
+
+
 def test_a_batch_of_networks_and_the_two_conventions() -> None:
     for name, (plain, other) in PAIRS.items():
         assert excess(plain, other, views(30, 4, lead=(3, 2)), 0.2) <= 1, name
     assert excess(nt_xent, blocked_nt_xent, views(30, 4), 0.2, convention="reference") <= 1
     assert blocked_info_nce(*views(30, 4, lead=(3, 2))).shape == (3, 2)
-    assert blocked_info_nce(*views(30, 4, lead=(0,))).shape == (0,)
-
-
-@pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.usefixtures("path")
-def test_zero_and_tiny_rows_follow_the_floor_of_the_norm(name: str) -> None:
-    plain, other = PAIRS[name]
-    inputs = views(30, 4)
-    inputs[0][3] = 0.0
-    inputs[1][5] *= 1e-14  # below the floor of 1e-12, where the plain loss divides by the floor itself
-    for a, b in zip(*(value_and_gradients(f, inputs, tau=0.3) for f in (plain, other)), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)  # rounding, 8 (N + d) u / tau = 1e-13 at the largest
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -137,7 +131,8 @@ def test_it_drops_into_training() -> None:
             optimiser.step()
         ends.append(W.detach())
     assert (ends[0] - ends[1]).abs().max() < 10 * 8 * 308 * 2**-53 / 0.2  # ten steps, each within the law of one
-    assert (ends[0] - torch.eye(8, dtype=torch.float64)[:4]).abs().max() > 0.01
+    moved = ends[0] - torch.eye(8, dtype=torch.float64)[:4]
+    assert moved.abs().max() > 0.01  # a step of rate 0.5 along a gradient of order 0.1, far above rounding
 
 
 def test_only_what_needs_a_gradient_gets_one_and_none_is_kept_without() -> None:
@@ -162,34 +157,6 @@ def test_a_second_derivative_is_refused_and_not_wrong() -> None:
         torch.autograd.grad(blocked_info_nce(z, z_plus), z, create_graph=True)
 
 
-@pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.parametrize("tau", [0.5, 0.002])
-@pytest.mark.usefixtures("path")
-def test_nan_and_constant_rows(name: str, tau: float) -> None:
-    z, z_plus = views(200, 3)
-    z[150, 1] = torch.nan
-    assert PAIRS[name][1](z, z_plus, tau=tau).isnan()
-    same = torch.ones(200, 3, dtype=torch.float64)
-    chance = torch.tensor(200.0 if name == "InfoNCE" else 399.0, dtype=torch.float64).log()
-    # equal scores of up to 500 are equal to rounding only: N u 500 of the law
-    torch.testing.assert_close(PAIRS[name][1](same, same, tau=tau), chance, rtol=0, atol=8 * 203 * 2**-53 / tau)
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda z: blocked_info_nce(z, z[:2]), "give both as"),
-        (lambda z: blocked_info_nce(z, z, tau=0.0), "tau = 0.0: give a finite number > 0"),
-        (lambda z: blocked_info_nce(z, z, critic="l2"), "critic 'l2' is not one of"),
-        (lambda z: blocked_nt_xent(z, z, tau=-1.0), "tau = -1.0: give a finite number > 0"),
-        (lambda z: blocked_nt_xent(z, z, convention="other"), "convention 'other' is not known"),
-    ],
-)
-def test_bad_input_says_what_to_do(call: Callable[[Tensor], Tensor], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        call(torch.ones(3, 2))
-
-
 def test_no_matrix_of_all_pairs_is_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     N, d = 3000, 8
     square = N * N * 8 / MIB  # one N x N matrix, 69 MiB
@@ -209,21 +176,21 @@ MUTATIONS = {
     "positive at the wrong key": ("+ offset).remainder", "+ offset + 1).remainder"),
     "rows not normalised in ∂J/∂k": ("(u / Z).mT", "u.mT"),
     "rows not normalised in ∂J/∂q": ("/ (N * Z)", "/ N"),
-    "1 / tau lost": ("b / tau, c, offset", "b, c, offset"),
+    "1 / tau lost": ("b / t, lengths, offset", "b, lengths, offset"),
     "weight lost in ∂J/∂q": ("w[block, None] / (N", "1 / (N"),
     "weight lost in the scores": ("u = q[block] * w[block, None]", "u = q[block]"),
     "1 / N lost in ∂J/∂k": ("alpha=1 / N", "alpha=1"),
-    "norm taken for a constant in ∂J/∂q": ("_through_the_norm(gq, q, b)", "pass"),
-    "norm taken for a constant in ∂J/∂k": ("_through_the_norm(gk, k, c)", "pass"),
+    "norm taken for a constant in ∂J/∂q": ("_through_the_norm(gq, q, b, floor)", "pass"),
+    "norm taken for a constant in ∂J/∂k": ("_through_the_norm(gk, k, c, floor)", "pass"),
     "lengths of k forgotten in the scores": ("s.mul_(c)\n    if offset", "if offset"),
     "own score kept": ("if offset:\n        s.diag", "if False:\n        s.diag"),
     "own score of the first block masked in every block": ("s.diagonal(first)", "s.diagonal(0)"),
     "maximum not given back": ("score = score - top", "pass"),
-    "upstream gradient dropped": ("tuple(upstream * g for", "tuple(g for"),
+    "upstream gradient dropped": ("else (upstream * g).to(g)", "else g"),
     **(
         IN_COMPILED_BLOCKS := {
-            "norm taken for a constant in NT-Xent": ("_through_the_norm(g, z, c)", "pass"),
-            "the bound of scores forgotten": ("and 1 / tau <= _safe(both)", ""),
+            "norm taken for a constant in NT-Xent": ("_through_the_norm(g, z, c, floor)", "pass"),
+            "the bound of scores forgotten": ("and 1 / number(tau) <= _safe(both)", ""),
         }
     ),
 }

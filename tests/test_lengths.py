@@ -40,12 +40,14 @@ def rows(dtype: str) -> Any:
 def excess(inverse_lengths: Callable[..., None], through_the_norm: Callable[..., None], dtype: str) -> float:
     """Largest difference from the formulas over what rounding allows, 2 (d + 4) eps; infinite for a NaN.
 
-    A length is a sum of d squares; the gradient has a sum of d products beside it, in the unit of ‖g‖.
+    A length is a sum of d squares; the gradient has a sum of d products beside it, in the unit of ‖g‖, and where that is near
+    the least number of all, in the unit of that.
     """
     z, about = rows(dtype), np.finfo(dtype)
     real, floor = z.dtype.type, z.dtype.type(NORM_FLOOR)
-    b, g = np.empty(N, dtype), np.random.default_rng(1).standard_normal((N, d)).astype(dtype)
+    b = np.empty(N, dtype)
     inverse_lengths(z, floor, b)
+    g = b[:, None] * np.random.default_rng(1).standard_normal((N, d)).astype(dtype)  # as long as its row is short
     norm = np.sqrt((z.astype(np.longdouble) ** 2).sum(1))
     expected = 1 / np.maximum(norm, floor)
     worst = float(np.abs(b / expected - 1).max())
@@ -54,7 +56,8 @@ def excess(inverse_lengths: Callable[..., None], through_the_norm: Callable[...,
     through_the_norm(got, z, b, real(1) / floor)
     u = (z * expected[:, None]) * (norm > floor)[:, None]
     projected = g - u * (u * g).sum(1, keepdims=True)
-    worst = max(worst, float((np.abs(got - projected).max(1) / np.linalg.norm(g, axis=1)).max()))
+    unit = np.sqrt((g.astype(np.longdouble) ** 2).sum(1)) + about.smallest_subnormal / about.eps
+    worst = max(worst, float((np.abs(got - projected).max(1) / unit).max()))
     return worst / (2 * (d + 4) * about.eps) if np.isfinite(worst) else np.inf
 
 
@@ -70,14 +73,23 @@ def test_a_nan_stays_in_its_row() -> None:
     assert np.flatnonzero(np.isnan(b)).tolist() == [3]
 
 
+@TYPES
+def test_a_length_that_overflows_is_nan_and_not_infinite(dtype: str) -> None:
+    z, b = rows(dtype), np.empty(N, dtype)
+    z[3] = np.sign(z[3]) * np.finfo(dtype).max / 2  # of length √37 / 2 max
+    lengths.inverse_lengths(z, z.dtype.type(NORM_FLOOR), b)
+    assert np.flatnonzero(np.isnan(b)).tolist() == [3]
+    assert (b[np.arange(N) != 3] > 0).all()  # 1 / inf would be 0
+
+
 FAULTS = {
     "squares that overflow kept": ("if not np.isfinite(total):", "if False:"),
     "the scale not given back": ("length = scale * ", "length = "),
     "the floor lost": ("(floor if length < floor else length)", "length"),
     "not the lengths but their squares": ("np.sqrt(total)", "total"),
     "the gradient of rows at the floor changed": ("if not b[i] >= longest:", "if True:"),
-    "the gradient along the row kept": ("-= b[i] * z[i, l] * along", "-= 0 * along"),
-    "a factor lost": ("-= b[i] * z[i, l] * along", "-= z[i, l] * along"),
+    "the gradient along the row kept": ("-= (b * z[l]) * along", "-= 0 * along"),
+    "a factor lost": ("-= (b * z[l]) * along", "-= z[l] * along"),
 }
 
 

@@ -79,6 +79,10 @@ def worker(rank: int, folder: str) -> None:
             gradient = network.module.W.grad
             assert gradient is not None
             out |= {f"{name} {seam.__name__}": gradient, f"{name} {seam.__name__} value": value.detach()}
+    z = (torch.arange(1.0, 4.0, dtype=torch.float64) + 10 * rank).requires_grad_()
+    (slope,) = torch.autograd.grad(gather(z).pow(3).sum(), z, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.pow(2).sum(), z)
+    out |= {"z": z.detach(), "slope": slope.detach(), "bend": bend}
     rows = torch.arange(3) + 10 * rank
     out["rows"] = gather(rows)
     out["world"] = torch.tensor(world())
@@ -131,6 +135,14 @@ def test_rows_come_in_the_order_of_ranks(measured: list[dict[str, Tensor]]) -> N
     for rank, process in enumerate(measured):
         assert process["rows"].tolist() == [0, 1, 2, 10, 11, 12]
         assert process["world"].tolist() == [rank, PROCESSES]
+
+
+def test_a_gather_is_differentiable_twice(measured: list[dict[str, Tensor]]) -> None:
+    """L = Σ z³ of all rows on each of W processes: W 3z², and of the sum of its squares W² 36z³."""
+    for process in measured:
+        z = process["z"]
+        assert torch.equal(process["slope"], PROCESSES * 3 * z**2)  # whole numbers below 2^53
+        assert torch.equal(process["bend"], PROCESSES**2 * 36 * z**3)  # whole numbers below 2^53
 
 
 def test_one_process_gathers_nothing() -> None:

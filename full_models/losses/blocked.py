@@ -16,7 +16,11 @@ repays its start: seconds at the first use on a machine, later some tenths from 
 (benchmarks/results/infonce.md says how much). There NT-Xent, whose rows are their own keys, makes half of its scores
 (`symmetric_block`): 4 N² d operations.
 
+float16 and bfloat16 are computed in float32, and the value and gradients given back in their own type: a sum of thousands of
+exponentials has no room in them.
+
 The gradients are computed in the forward pass and kept; they have no derivative of their own: `create_graph` raises a RuntimeError.
+So do the transforms of `torch.func`, which record no such pass: both are for the plain losses.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ import torch
 from torch import Tensor
 
 from full_models.losses.contrastive import critic_pair
-from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is_paper
+from full_models.losses.inputs import at_least_float32, check_pair, check_temperature, floor_in, is_paper, number
 
 # Products of blocks of this height run at nearly the full rate; in powers of two torch's kᵀ sᵀ runs at half of it
 BLOCK = 1056  # bytes of a column of the block of s: 132 rows of float64, 264 of float32
@@ -38,49 +42,51 @@ COMPILED_FROM = 1024
 
 
 def blocked_info_nce(
-    z: Tensor, z_plus: Tensor, *, tau: float = 0.1, critic: str = "cosine", M: Tensor | None = None
+    z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.1, critic: str = "cosine", M: Tensor | None = None
 ) -> Tensor:
-    """`info_nce` with its arguments, (…) over leading axes, in O(N) memory. Exact; once differentiable.
+    """`info_nce` with its arguments, (…) over leading axes, in O(N) memory. Exact; once differentiable, not by `torch.func`.
 
-    Raises ValueError on shapes, critic, tau.
+    NaN also where a row's length overflows. Raises ValueError on shapes, types, critic, tau.
     """
     cosine = (
         critic == "cosine" and M is None
     )  # normalised block by block; every other critic, and every check, is theirs
     q, k = critic_pair(z, z_plus, tau, "dot" if cosine else critic, M)
-    return _over_leading_axes(lambda a, b: _Softmax.apply(a, b, tau, 0, cosine, _wants_gradient(a, b)), q, k)
+    floor = floor_in(z.dtype) if cosine else None
+    return _over_leading_axes(lambda a, b: _Softmax.apply(a, b, tau, 0, floor, _wants_gradient(a, b, tau)), q, k)
 
 
-def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: str = "paper") -> Tensor:
-    """`nt_xent` with its arguments, (…) over leading axes, in O(N) memory. Exact; once differentiable.
+def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.5, convention: str = "paper") -> Tensor:
+    """`nt_xent` with its arguments, (…) over leading axes, in O(N) memory. Exact; once differentiable, not by `torch.func`.
 
-    Raises ValueError on shapes, tau, convention.
+    NaN also where a row's length overflows. Raises ValueError on shapes, types, tau, convention.
     """
     scale = 1.0 if is_paper(convention) else 2.0
     check_pair(z, z_plus)
-    check_positive(tau=tau)
-    N = z.shape[-2]
+    check_temperature(tau, z)
+    N, floor = z.shape[-2], floor_in(z.dtype)
 
     def loss(both: Tensor) -> Tensor:
-        if _compiles(both) and 1 / tau <= _safe(both):  # then a score serves its row and its column
-            return _Pairs.apply(both, tau, _wants_gradient(both))
-        return _Softmax.apply(both, both, tau, N, True, _wants_gradient(both))
+        if _compiles(both) and 1 / number(tau) <= _safe(both):  # then a score serves its row and its column
+            return _Pairs.apply(both, tau, floor, _wants_gradient(both, tau))
+        return _Softmax.apply(both, both, tau, N, floor, _wants_gradient(both, tau))
 
     return scale * _over_leading_axes(loss, torch.cat([z, z_plus], -2))
 
 
 def _over_leading_axes(loss: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """One network after another: each is large."""
+    """One network after another: each is large. In float32 at least."""
     if all(x.ndim == 2 for x in inputs):  # spares the copy of the gradients that stacking them would be
-        return loss(*inputs)
-    lead = torch.broadcast_shapes(*(x.shape[:-2] for x in inputs))
-    networks = zip(*(x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in inputs), strict=True)
-    losses = [loss(*network) for network in networks]
-    return torch.stack(losses).reshape(lead) if losses else inputs[0].new_zeros(lead)
+        return loss(*map(at_least_float32, inputs)).to(inputs[0].dtype)
+    lead = inputs[0].shape[:-2]  # q has the leading axes of z and of M
+    stacks = [x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in map(at_least_float32, inputs)]
+    losses = [loss(*network) for network in zip(*stacks, strict=True)]
+    joined = torch.stack(losses) if losses else torch.stack([x.sum((-2, -1)) for x in stacks]).sum(0)  # has a gradient
+    return joined.reshape(lead).to(inputs[0].dtype)
 
 
-def _wants_gradient(*inputs: Tensor) -> bool:
-    return torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+def _wants_gradient(*inputs: Tensor | float) -> bool:
+    return torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
 
 
 def _safe(z: Tensor) -> float:
@@ -88,26 +94,37 @@ def _safe(z: Tensor) -> float:
     return math.log(torch.finfo(z.dtype).max) / 2
 
 
-def _scaled(upstream: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
-    """The gradients kept from the forward pass, times the one from above."""
+def _scaled(upstream: Tensor, *gradients: Tensor | None) -> list[Tensor | None]:
+    """The gradients kept from the forward pass, times the one from above, in their own types."""
     if torch.is_grad_enabled():  # create_graph: they are constants, and would be taken for such
         raise RuntimeError("a blocked loss has no second derivative: use info_nce or nt_xent for that")
-    return gradients if float(upstream) == 1 else tuple(upstream * g for g in gradients)  # mostly 1: no copy then
+    if float(upstream) == 1:  # mostly: no copy then
+        return list(gradients)
+    return [None if g is None else (upstream * g).to(g) for g in gradients]
+
+
+def _by_temperature(tau: Tensor | float, q: Tensor, gq: Tensor, times: float = 1) -> Tensor | None:
+    """∂J/∂tau, None where tau is a number. s_ij is linear in q_i and in 1 / tau, so it is -Σ_i q_i·∂J/∂q_i / tau, the lengths
+    held; `times`: in how many places gq counts q."""
+    if not isinstance(tau, Tensor):
+        return None
+    return (-torch.linalg.vecdot(q, gq).sum() / (times * number(tau))).to(tau).reshape(tau.shape)
 
 
 class _Pairs(torch.autograd.Function):
     """J of rows z (2N, d) that are their own keys, pos(i) = i + N (mod 2N), as a function of their directions."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, tau: float, with_gradient: bool) -> Tensor:
+    def forward(ctx: Any, z: Tensor, tau: Tensor | float, floor: float, with_gradient: bool) -> Tensor:
         from full_models.losses.symmetric_block import by_pairs  # numba takes a third of a second to import
 
-        c = _inverse_lengths(z)
+        c = _inverse_lengths(z, floor)
         x, u = (a.detach().contiguous().numpy() for a in (z, c))
-        losses, g = (torch.from_numpy(a) for a in by_pairs(x, u, tau, with_gradient))
+        losses, g = (torch.from_numpy(a) for a in by_pairs(x, u, number(tau), with_gradient))
         if with_gradient:
-            _through_the_norm(g, z, c)
-            ctx.save_for_backward(g)
+            slope = _by_temperature(tau, z, g, times=2)
+            _through_the_norm(g, z, c, floor)
+            ctx.save_for_backward(g, slope)
         return losses.mean()
 
     @staticmethod
@@ -116,31 +133,37 @@ class _Pairs(torch.autograd.Function):
 
 
 class _Softmax(torch.autograd.Function):
-    """J above as a function of q and k, each (N, d), or of their directions where `cosine`.
+    """J above as a function of q and k, each (N, d), or of their directions where lengths have a `floor`.
 
     offset: pos(i) = i + offset (mod N); > 0 also takes row i's own k_i out.
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, tau: float, offset: int, cosine: bool, with_gradient: bool) -> Tensor:
-        b, c = (_inverse_lengths(z) if cosine else z.new_ones(len(z)) for z in (q, k))
-        safe = _safe(q)
-        bounded = (1.0 if cosine else _bound(q, k)) / tau <= safe  # False for NaN
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, tau: Tensor | float, offset: int, floor: float | None, with_gradient: bool
+    ) -> Tensor:
+        b, c = (_inverse_lengths(z, floor) if floor else z.new_ones(len(z)) for z in (q, k))
+        safe, t = _safe(q), number(tau)
+        bounded = (1.0 if floor else _bound(q, k)) / t <= safe  # False for NaN
         blocks = _compiled if _compiles(q) else _by_torch
-        losses, gq, gk = blocks(q, k, b / tau, c, offset, bounded, safe, with_gradient)
+        # keys so long that u·k overflows before it is divided by their lengths: k̂ is written down after all
+        long = floor is not None and blocks is _by_torch and float(c.min()) * t < 4 / torch.finfo(q.dtype).max
+        keys, lengths = (k * c[:, None], torch.ones_like(c)) if long else (k, c)
+        losses, gq, gk = blocks(q, keys, b / t, lengths, offset, bounded, safe, with_gradient)
         if with_gradient:
-            if cosine:
-                _through_the_norm(gq, q, b)
-                _through_the_norm(gk, k, c)
-            ctx.save_for_backward(gq, gk)
+            slope = _by_temperature(tau, q, gq)
+            if long:
+                gk *= c[:, None]
+            if floor:
+                _through_the_norm(gq, q, b, floor)
+                _through_the_norm(gk, k, c, floor)
+            ctx.save_for_backward(gq, gk, slope)
         return losses.mean()
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        gq, gk = ctx.saved_tensors
-        needs_q, needs_k, *_ = ctx.needs_input_grad
-        scaled = iter(_scaled(upstream, *(g for g, needs in ((gq, needs_q), (gk, needs_k)) if needs)))
-        return next(scaled) if needs_q else None, next(scaled) if needs_k else None, None, None, None, None
+        kept = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
+        return *_scaled(upstream, *(g if needs else None for g, needs in kept)), None, None, None
 
 
 Parts = tuple[Tensor, Tensor, Tensor]
@@ -173,7 +196,8 @@ def _softmax_of(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, sa
     score = s.gather(1, at)
     if not bounded:
         top = s.amax(-1, keepdim=True)
-        s.sub_(top).clamp_(min=-safe)  # e^-safe is nothing beside the row's 1, but no denormal, which is slow
+        # e^-safe, 5e-20 in float32, is nothing beside the row's 1, nor are 2^40 of them; but no denormal, which is slow
+        s.sub_(top).clamp_(min=-safe)
         score = score - top
     Z = s.exp_().sum(-1, keepdim=True)
     losses.copy_((Z.log() - score)[:, 0])
@@ -204,33 +228,34 @@ def _strips(*vectors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(z.split(rows) for z in vectors), strict=True)
 
 
-def _inverse_lengths(z: Tensor) -> Tensor:
-    """1 / max(‖z‖, floor) (N,); z times it is `normalise(z)`. Squares neither over- nor underflow."""
+def _inverse_lengths(z: Tensor, floor: float) -> Tensor:
+    """1 / max(‖z‖, floor) (N,); z times it is `normalise(z)`. Squares neither over- nor underflow; NaN where ‖z‖ does."""
     lengths = z.new_empty(len(z))
     if _compiles(z):
         from full_models.losses.lengths import inverse_lengths
 
         x = z.detach().contiguous().numpy()
-        inverse_lengths(x, x.dtype.type(NORM_FLOOR), lengths.numpy())
+        inverse_lengths(x, x.dtype.type(floor), lengths.numpy())
         return lengths
     for x, length in _strips(z, lengths):
         scaled = x.abs()
-        scale = scaled.amax(-1).clamp_(min=NORM_FLOOR)
+        scale = scaled.amax(-1).clamp_(min=floor)
         torch.linalg.vector_norm(scaled.div_(scale[:, None]), dim=-1, out=length).mul_(scale)
-    return lengths.clamp_(min=NORM_FLOOR).reciprocal_()
+    lengths.masked_fill_(lengths.isinf(), torch.nan)  # 1 / inf would make a zero row of it
+    return lengths.clamp_(min=floor).reciprocal_()
 
 
-def _through_the_norm(g: Tensor, z: Tensor, b: Tensor) -> None:
+def _through_the_norm(g: Tensor, z: Tensor, b: Tensor, floor: float) -> None:
     """∂J/∂z = g - u (u·g) from g = b ∂J/∂u, u = b z, b = 1 / ‖z‖, in place; g itself where the norm is at its floor."""
     if _compiles(z):
         from full_models.losses.lengths import through_the_norm
 
         x = z.detach().contiguous().numpy()
-        through_the_norm(g.numpy(), x, b.numpy(), x.dtype.type(1) / x.dtype.type(NORM_FLOOR))
+        through_the_norm(g.numpy(), x, b.numpy(), x.dtype.type(1) / x.dtype.type(floor))
         return
     for y, x, a in _strips(z, g, b):
         u = y * a[:, None]
-        along = torch.where(a < 1 / NORM_FLOOR, torch.linalg.vecdot(u, x), 0.0)
+        along = torch.where(a < 1 / floor, torch.linalg.vecdot(u, x), 0.0)
         x.addcmul_(u, along[:, None], value=-1)
 
 

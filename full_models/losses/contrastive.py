@@ -1,6 +1,7 @@
 """Losses with negatives: InfoNCE, binary NCE, NT-Xent, decoupled contrastive, MoCo's queue, spectral contrastive.
 
-    z, z⁺   (…, N, d)  embeddings of the two views, row n of both from one source     tau  temperature (> 0, no unit)
+    z, z⁺   (…, N, d)  embeddings of the two views, row n of both from one source
+    tau     temperature (> 0, no unit): a number, or a tensor of one, which gets its gradient
     s_ij    score of z_i against z⁺_j; ẑ = z / ‖z‖
 
 Softmaxes are taken through log-sum-exp, so float32 holds at tau = 0.005. All are exact functions of their arrays.
@@ -14,12 +15,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from full_models.losses.inputs import check_pair, check_positive, is_paper, mean_off_diagonal, normalise
+from full_models.losses.inputs import (
+    check_beside,
+    check_finite,
+    check_pair,
+    check_positive,
+    check_temperature,
+    is_paper,
+    mean_off_diagonal,
+    normalise,
+)
 
 CRITICS = ("cosine", "dot", "bilinear")
 
 
-def info_nce(z: Tensor, z_plus: Tensor, *, tau: float = 0.1, critic: str = "cosine", M: Tensor | None = None) -> Tensor:
+def info_nce(
+    z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.1, critic: str = "cosine", M: Tensor | None = None
+) -> Tensor:
     """-(1/N) Σ_i log [ exp s_ii / Σ_j exp s_ij ]  (…), nats; candidates j are the N rows of z⁺. Exact.
 
     critic "cosine": s_ij = ẑ_i·ẑ⁺_j / tau;  "dot": z_i·z⁺_j / tau;  "bilinear": z_iᵀ M z⁺_j / tau with M (…, d, d).
@@ -35,7 +47,7 @@ def nce(
     z: Tensor,
     z_plus: Tensor,
     *,
-    tau: float = 1.0,
+    tau: float | Tensor = 1.0,
     critic: str = "dot",
     M: Tensor | None = None,
     b: float | None = None,
@@ -44,16 +56,17 @@ def nce(
 
     b: None is -log(N - 1), noise-contrastive estimation with N - 1 noise samples to each datum, whose best score is the
     log density ratio itself (Gutmann & Hyvärinen 2010 eq. 8); a number is the bias of a sigmoid loss (SigLIP, with
-    1/tau its scale). Critics and M as in `info_nce`. Raises ValueError on shapes, critic, tau and N < 2.
+    1/tau its scale). Critics and M as in `info_nce`. Raises ValueError on shapes, critic, tau, b and N < 2.
     """
-    check_pair(z, z_plus, least=2)
+    check_finite(b=b or 0.0)
+    s = _scores(z, z_plus, tau, critic, M, least=2)
     N = z.shape[-2]
-    s = _scores(z, z_plus, tau, critic, M) + (-math.log(N - 1) if b is None else b)
+    s = s + (-math.log(N - 1) if b is None else b)
     positive = F.logsigmoid(s.diagonal(dim1=-2, dim2=-1)).mean(-1)
     return -positive - (N - 1) * mean_off_diagonal(F.logsigmoid(-s))
 
 
-def nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: str = "paper") -> Tensor:
+def nt_xent(z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.5, convention: str = "paper") -> Tensor:
     """-(1/2N) Σ_i log [ exp(ẑ_i·ẑ_pos(i)/tau) / Σ_{k≠i} exp(ẑ_i·ẑ_k/tau) ] over the 2N rows of both views (…), nats.
 
     "paper": the mean over 2N (Chen et al. 2020 eq. 1). "reference": twice that, as the authors' TensorFlow 2 code adds
@@ -64,20 +77,19 @@ def nt_xent(z: Tensor, z_plus: Tensor, *, tau: float = 0.5, convention: str = "p
     return scale * (s.logsumexp(-1) - positive).mean(-1)
 
 
-def decoupled_contrastive(z: Tensor, z_plus: Tensor, *, tau: float = 0.1) -> Tensor:
+def decoupled_contrastive(z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.1) -> Tensor:
     """-(1/2N) Σ_i [ ẑ_i·ẑ_pos(i)/tau - log Σ_{k≠i,pos(i)} exp(ẑ_i·ẑ_k/tau) ] over the 2N rows (…), nats. Exact.
 
     NT-Xent without the positive in the denominator, hence not bounded below by 0. Equal rows: log(2N - 2).
     Source: Yeh et al. 2022 eq. 6 (a sum there, a mean here). Raises ValueError on shapes, tau and N < 2.
     """
-    check_pair(z, z_plus, least=2)
-    s, positive = _both_views(z, z_plus, tau)
+    s, positive = _both_views(z, z_plus, tau, least=2)
     N = z.shape[-2]
     partner = torch.eye(N, dtype=torch.bool, device=z.device).repeat(2, 2)
     return (s.masked_fill(partner, -torch.inf).logsumexp(-1) - positive).mean(-1)
 
 
-def queue_info_nce(z: Tensor, z_plus: Tensor, *, queue: Tensor, tau: float = 0.07) -> Tensor:
+def queue_info_nce(z: Tensor, z_plus: Tensor, *, queue: Tensor, tau: float | Tensor = 0.07) -> Tensor:
     """-(1/N) Σ_i log [ exp(q̂_i·k̂_i/tau) / (exp(q̂_i·k̂_i/tau) + Σ_{l≤K} exp(q̂_i·k̂_l/tau)) ]  (…), nats. Exact.
 
     z: queries q (…, N, d); z_plus: their keys k (…, N, d); queue (…, K, d), K >= 1: the negatives, which must not yet
@@ -85,12 +97,11 @@ def queue_info_nce(z: Tensor, z_plus: Tensor, *, queue: Tensor, tau: float = 0.0
     Equal rows: log(K + 1). Source: He et al. 2020 eq. 1; N = 1 is ordinary. Raises ValueError on shapes and tau.
     """
     check_pair(z, z_plus)
-    check_positive(tau=tau)
-    if queue.ndim < 2 or queue.shape[-1] != z.shape[-1] or queue.shape[-2] < 1:
-        raise ValueError(f"queue has shape {tuple(queue.shape)}: give (…, K, {z.shape[-1]}) with K >= 1 keys")
+    check_temperature(tau, z)
+    check_beside("queue", queue, z, "K", z.shape[-1])
     q = normalise(z)
-    positive = (q * normalise(z_plus)).sum(-1, keepdim=True) / tau
     negatives = q @ normalise(queue).mT / tau
+    positive = (q * normalise(z_plus)).sum(-1, keepdim=True).expand(*negatives.shape[:-1], 1) / tau
     return (torch.cat([positive, negatives], -1).logsumexp(-1) - positive[..., 0]).mean(-1)
 
 
@@ -111,31 +122,32 @@ def spectral_contrastive(z: Tensor, z_plus: Tensor, *, mu: float = 1.0, conventi
     return (mean_off_diagonal(s.square()) - 2 * s.diagonal(dim1=-2, dim2=-1).mean(-1)) / mu
 
 
-def critic_pair(z: Tensor, z_plus: Tensor, tau: float, critic: str, M: Tensor | None) -> tuple[Tensor, Tensor]:
-    """(q, k), each (…, N, d), with s_ij = q_i·k_j / tau for the critics of `info_nce`; checks all arguments."""
-    check_pair(z, z_plus)
-    check_positive(tau=tau)
+def critic_pair(
+    z: Tensor, z_plus: Tensor, tau: float | Tensor, critic: str, M: Tensor | None, least: int = 1
+) -> tuple[Tensor, Tensor]:
+    """(q, k), each (…, N, d), with s_ij = q_i·k_j / tau for the critics of `info_nce`; checks all arguments, N >= least."""
+    check_pair(z, z_plus, least)
+    check_temperature(tau, z)
     if critic not in CRITICS:
         raise ValueError(f"critic {critic!r} is not one of {', '.join(CRITICS)}")
     if (M is not None) != (critic == "bilinear"):
         raise ValueError("the matrix M belongs to the bilinear critic: give both or neither")
     if M is not None:
-        if M.ndim < 2 or M.shape[-2:] != (z.shape[-1], z.shape[-1]):
-            raise ValueError(f"M has shape {tuple(M.shape)}: give (…, {z.shape[-1]}, {z.shape[-1]})")
+        check_beside("M", M, z, z.shape[-1], z.shape[-1])
         return z @ M, z_plus
     return (normalise(z), normalise(z_plus)) if critic == "cosine" else (z, z_plus)
 
 
-def _scores(z: Tensor, z_plus: Tensor, tau: float, critic: str, M: Tensor | None) -> Tensor:
+def _scores(z: Tensor, z_plus: Tensor, tau: float | Tensor, critic: str, M: Tensor | None, least: int = 1) -> Tensor:
     """s (…, N, N)."""
-    q, k = critic_pair(z, z_plus, tau, critic, M)
+    q, k = critic_pair(z, z_plus, tau, critic, M, least)
     return q @ k.mT / tau
 
 
-def _both_views(z: Tensor, z_plus: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+def _both_views(z: Tensor, z_plus: Tensor, tau: float | Tensor, least: int = 1) -> tuple[Tensor, Tensor]:
     """Cosine scores s (…, 2N, 2N) of the rows of both views, -inf on the diagonal, and each row's positive (…, 2N)."""
-    check_pair(z, z_plus)
-    check_positive(tau=tau)
+    check_pair(z, z_plus, least)
+    check_temperature(tau, z)
     N = z.shape[-2]
     u = normalise(torch.cat([z, z_plus], -2))
     positive = (u[..., :N, :] * u[..., N:, :]).sum(-1) / tau

@@ -1,4 +1,4 @@
-"""What every loss asks of its arguments, and the three small operations they share.
+"""What every loss asks of its arguments, and the small operations they share.
 
 Checks look at shapes, names and plain numbers, never at the entries of a tensor: a check of entries would stop the
 device and would not run under `torch.func.vmap`. A NaN entry therefore passes the checks, and the loss it enters is NaN
@@ -15,15 +15,29 @@ NORM_FLOOR = 1e-12  # torch's own floor for an l2 norm: below it a vector is sca
 
 
 def check_pair(z: Tensor, z_plus: Tensor, least: int = 1) -> None:
-    """Raises ValueError unless z and z_plus are (…, N, d) floating tensors of one shape with N >= least, d >= 1."""
+    """Raises ValueError unless z and z_plus are (…, N, d) floating tensors of one shape and type, N >= least, d >= 1."""
     if z.ndim < 2 or z.shape != z_plus.shape:
         raise ValueError(
             f"the two embeddings have shapes {tuple(z.shape)} and {tuple(z_plus.shape)}: give both as (…, N, d)"
         )
-    if not (z.is_floating_point() and z_plus.is_floating_point()):
-        raise ValueError(f"embeddings of type {z.dtype} and {z_plus.dtype} have no gradient: give floating tensors")
+    if z.dtype != z_plus.dtype:
+        raise ValueError(f"the two embeddings are of {z.dtype} and {z_plus.dtype}: give both in one floating type")
+    if not z.is_floating_point():
+        raise ValueError(f"embeddings of {z.dtype} have no gradient: give floating tensors")
     if z.shape[-2] < least or z.shape[-1] < 1:
         raise ValueError(f"got N = {z.shape[-2]} samples of d = {z.shape[-1]}: this loss needs N >= {least} and d >= 1")
+
+
+def check_beside(name: str, x: Tensor, z: Tensor, rows: int | str, columns: int | str) -> None:
+    """Raises ValueError unless x is (…, rows, columns), a letter for any number >= 1, of z's type, and meets z's leading axes."""
+    shape, wanted = x.shape[-2:], (rows, columns)
+    fits = len(shape) == 2 and all(n >= 1 if isinstance(m, str) else n == m for n, m in zip(shape, wanted, strict=True))
+    lead = zip(reversed(x.shape[:-2]), reversed(z.shape[:-2]), strict=False)
+    if not fits or x.dtype != z.dtype or any(n != m and 1 not in (n, m) for n, m in lead):
+        raise ValueError(
+            f"{name}, {tuple(x.shape)} of {x.dtype}, does not fit embeddings {tuple(z.shape)} of {z.dtype}: give "
+            f"(…, {rows}, {columns}) of their type and leading axes, letters at least 1"
+        )
 
 
 def check_positive(**numbers: float) -> None:
@@ -33,6 +47,37 @@ def check_positive(**numbers: float) -> None:
             raise ValueError(f"{name} = {value}: give a finite number > 0")
 
 
+def check_finite(**numbers: float) -> None:
+    """Raises ValueError unless each number is finite."""
+    for name, value in numbers.items():
+        if not abs(value) < float("inf"):  # False for NaN too
+            raise ValueError(f"{name} = {value}: give a finite number")
+
+
+def check_whole(least: int, **numbers: float) -> None:
+    """Raises ValueError unless each number is whole and at least `least`."""
+    for name, value in numbers.items():
+        if not least <= value < float("inf") or value != int(value):
+            raise ValueError(f"{name} = {value}: give a whole number >= {least}")
+
+
+def number(x: float | Tensor) -> float:
+    """A tensor of one number as that number, without its gradient."""
+    return float(x.item() if isinstance(x, Tensor) else x)
+
+
+def check_temperature(tau: float | Tensor, z: Tensor) -> None:
+    """Raises ValueError unless tau is one number > 0 by which scores of z's type can be divided: 4 / tau is in its range."""
+    if isinstance(tau, Tensor) and tau.numel() != 1:
+        raise ValueError(f"tau has shape {tuple(tau.shape)}: give one number")
+    value, largest = number(tau), torch.finfo(z.dtype).max
+    check_positive(tau=value)
+    if not 4 / largest <= value <= largest:
+        raise ValueError(
+            f"tau = {value} is beyond the range of {z.dtype}: give one from {4 / largest:.1g} to {largest:.1g}"
+        )
+
+
 def is_paper(convention: str) -> bool:
     """True for "paper", False for "reference"; raises ValueError for any other word."""
     if convention not in CONVENTIONS:
@@ -40,12 +85,19 @@ def is_paper(convention: str) -> bool:
     return convention == "paper"
 
 
+def floor_in(dtype: torch.dtype, floor: float = NORM_FLOOR) -> float:
+    """`floor`, or the type's least normal number where it has none so small: in float16, 6e-5."""
+    return max(floor, torch.finfo(dtype).tiny)
+
+
 def normalise(z: Tensor, floor: float = NORM_FLOOR, dim: int = -1) -> Tensor:
     """z / max(‖z‖₂, floor) along dim; exact, and smooth to every order except on the sphere ‖z‖ = floor.
 
     The result does not depend on the scale divided out first, so that scale is a constant to autograd; it keeps the
     squares of float32 numbers from over- and underflowing. A zero vector stays zero, with derivative 1 / floor.
+    The floor is at least `floor_in`.
     """
+    floor = floor_in(z.dtype, floor)
     scale = z.detach().abs().amax(dim, keepdim=True).clamp_min(floor)
     u = z / scale
     return u * torch.maximum(u.square().sum(dim, keepdim=True), (floor / scale).square()).rsqrt()
@@ -55,6 +107,11 @@ def centre(z: Tensor) -> Tensor:
     """z minus its mean over the N samples; exactly 0 for equal samples, accurate for a mean far above the spread."""
     shifted = z - z[..., :1, :].detach()
     return shifted - shifted.mean(-2, keepdim=True)
+
+
+def at_least_float32(z: Tensor) -> Tensor:
+    """float16 and bfloat16 as float32, which holds all their numbers; z itself in a wider type."""
+    return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
 
 def trace(M: Tensor) -> Tensor:

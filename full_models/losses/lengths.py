@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from dynamics.machine_code import kept_jit
@@ -22,7 +23,8 @@ SUMS: dict[str, Any] = COMPILED | {"fastmath": {"contract", "reassoc"}}  # a row
 @kept_jit(**SUMS)
 def inverse_lengths(z: NDArray[Any], floor: Any, out: NDArray[Any]) -> None:
     """out (N,) = 1 / max(‖z_i‖, floor), z (N, d). Where the sum of squares overflows, the row's largest number is divided out first;
-    what underflows lies below the floor, whose square is a normal number. NaN where a row holds one."""
+    what underflows lies below the floor, whose square is a normal number. NaN where a row holds one, or where ‖z_i‖ itself
+    overflows: 1 / inf would make a zero row of it."""
     widest()
     N, d = z.shape
     zero, one = z.dtype.type(0), z.dtype.type(1)
@@ -36,6 +38,8 @@ def inverse_lengths(z: NDArray[Any], floor: Any, out: NDArray[Any]) -> None:
             for l in range(d):
                 total += (z[i, l] / scale) ** 2
         length = scale * np.sqrt(total)
+        if length == np.inf:
+            length = z.dtype.type(np.nan)
         out[i] = one / (floor if length < floor else length)
 
 
@@ -48,5 +52,11 @@ def through_the_norm(g: NDArray[Any], z: NDArray[Any], b: NDArray[Any], longest:
             along = z.dtype.type(0)
             for l in range(z.shape[1]):
                 along += g[i, l] * (b[i] * z[i, l])
-            for l in range(z.shape[1]):
-                g[i, l] -= b[i] * z[i, l] * along
+            _take_away(g[i], z[i], b[i], along)
+
+
+@njit(**COMPILED)
+def _take_away(g: Any, z: Any, b: Any, along: Any) -> None:
+    """g <- g - (b z) along, in this order, which SUMS may change: b along is 0 where z is long, since both are 1 / ‖z‖."""
+    for l in range(len(z)):
+        g[l] -= (b * z[l]) * along

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, is_paper, normalise
+from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, check_whole, is_paper, normalise
 
 
 def invariance(z: Tensor, z_plus: Tensor) -> Tensor:
@@ -53,10 +53,11 @@ def jepa(z: Tensor, z_plus: Tensor, *, M: int = 1, beta: float = 1.0, convention
     "paper": (1/M) Σ_n ‖z_n - z⁺_n‖² (Assran et al. 2023, section 3); beta not used. "reference", the authors' code:
     mean over n and j of smooth-L1 with threshold beta, r²/(2 beta) below it and |r| - beta/2 above, against targets
     layer-normed over d (no affine, 1e-5 in the root); M not used. A constant target patch is layer-normed to 0.
-    Raises ValueError on shapes, M < 1, beta <= 0, convention.
+    Raises ValueError on shapes, M not whole or < 1, beta <= 0, convention.
     """
     check_pair(z, z_plus)
-    check_positive(M=M, beta=beta)
+    check_whole(1, M=M)
+    check_positive(beta=beta)
     if is_paper(convention):
         return (z - z_plus).square().sum((-2, -1)) / M
     return F.smooth_l1_loss(z, _layer_norm(z_plus), reduction="none", beta=beta).mean((-2, -1))
@@ -103,13 +104,15 @@ def mae(z: Tensor, z_plus: Tensor, *, mask: Tensor, unit_patches: bool = True) -
 def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
     """-(1/N) Σ_n log [ exp z_{n,y_n} / Σ_c exp z_nc ]  (…), nats; z (…, N, classes) logits, y (…, N) integer labels.
 
-    Equal logits: log(classes). Raises ValueError on shapes and label type; a label outside the classes is torch's.
+    Equal logits: log(classes). Raises ValueError on shapes and types; a label outside the classes is torch's.
     """
     if z.ndim < 2 or y.shape != z.shape[:-1]:
         raise ValueError(f"logits {tuple(z.shape)} and labels {tuple(y.shape)}: give (…, N, classes) and (…, N)")
-    if z.shape[-2] < 1 or z.shape[-1] < 1 or y.dtype.is_floating_point or y.dtype == torch.bool:
+    whole = not (y.is_floating_point() or y.is_complex() or y.dtype == torch.bool)
+    if z.shape[-2] < 1 or z.shape[-1] < 1 or not (z.is_floating_point() and whole):
         raise ValueError(
-            f"labels of type {y.dtype} for {tuple(z.shape[-2:])} logits: give N >= 1 integer class numbers"
+            f"labels of {y.dtype} for {tuple(z.shape[-2:])} logits of {z.dtype}: give N >= 1 integer class numbers and "
+            "floating logits"
         )
     return (z.logsumexp(-1) - z.gather(-1, y.long()[..., None])[..., 0]).mean(-1)
 

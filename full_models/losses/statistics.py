@@ -8,6 +8,7 @@ All need N >= 2: one sample has no spread. All are exact functions of their arra
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,13 +16,19 @@ from torch import Tensor
 
 from full_models.losses.inputs import (
     centre,
+    check_beside,
+    check_finite,
     check_pair,
     check_positive,
+    check_whole,
     is_paper,
     mean_off_diagonal,
     normalise,
     trace,
 )
+
+# Where the exact logarithm of `matrix_ssl` takes at most 940 nodes; below, they cost seconds and gigabytes
+LEAST_RIDGE, LARGEST_RIDGE = 1e-8, 1e8
 
 
 def vicreg(
@@ -40,10 +47,11 @@ def vicreg(
     v = (1/d) Σ_j max(0, gamma - √(Var z_j + eps)),  c = (1/d) Σ_{i≠j} Cov_ij², both with 1/(N-1);
     "paper": s = (1/N) Σ_n ‖z_n - z⁺_n‖² (Bardes et al. 2022 eq. 6). "reference", the authors' code: s divided by d too,
     and mu halved. Constant input: 2 mu (gamma - √eps), half that in the reference; gradient 0.
-    Raises ValueError on shapes, eps <= 0 (at 0 a dead dimension has no derivative), N < 2.
+    Raises ValueError on shapes, eps <= 0 (at 0 a dead dimension has no derivative), weights that are not finite, N < 2.
     """
     check_pair(z, z_plus, least=2)
     check_positive(eps=eps)
+    check_finite(lam=lam, mu=mu, nu=nu, gamma=gamma)
     s = (z - z_plus).square().sum(-1).mean(-1)
     if not is_paper(convention):
         s, mu = s / z.shape[-1], mu / 2
@@ -64,10 +72,11 @@ def barlow_twins(
     norm below 1e-12 counts as uncorrelated. "reference", the authors' batch norm: each column divided by
     √(Var + eps), Var with 1/N, which decides the value once a deviation is near √eps. Constant input: d, gradient 0;
     in the paper's form by its floor only, and beside a view that still varies its gradient is of order 1e12.
-    Raises ValueError on shapes, eps <= 0, N < 2.
+    Raises ValueError on shapes, eps <= 0, lam not finite, N < 2.
     """
     check_pair(z, z_plus, least=2)
     check_positive(eps=eps)
+    check_finite(lam=lam)
     N = z.shape[-2]
     Z, Z_plus = centre(z), centre(z_plus)
     if is_paper(convention):
@@ -93,10 +102,20 @@ def matrix_ssl(
     exact; NaN where det(C(z, z⁺) + mu I) <= 0, strongly anti-correlated views, which have no real logarithm.
     "reference", the authors' code: tr(-P log₄ Q) without tr Q, log₄ the Taylor series at I to fourth order.
     Constant input: (-lam log mu + mu) d + gamma (-mu log mu + mu) d in the paper's. One direction of the two.
-    Source: Zhang et al. 2023, arXiv:2305.17326. Raises ValueError on shapes, mu <= 0, N < 2.
+    Source: Zhang et al. 2023, arXiv:2305.17326. Raises ValueError on shapes, mu <= 0 (the paper's: beyond
+    1e-8 to 1e8), gamma or lam not finite, N < 2.
     """
     check_pair(z, z_plus, least=2)
     check_positive(mu=mu)
+    check_finite(gamma=gamma, lam=lam)
+    if is_paper(convention) and not LEAST_RIDGE <= mu <= LARGEST_RIDGE:
+        raise ValueError(
+            f"mu = {mu}: the exact logarithm asks for one from {LEAST_RIDGE:g} to {LARGEST_RIDGE:g}: give such, or the reference"
+        )
+    if is_paper(convention) and z.dtype in (torch.float16, torch.bfloat16):
+        raise ValueError(
+            f"the exact logarithm factors matrices, which torch does not of {z.dtype}: give float32 or float64"
+        )
     N, d = z.shape[-2:]
     u, v = centre(normalise(z)), centre(normalise(z_plus))
     eye = torch.eye(d, dtype=z.dtype, device=z.device)
@@ -111,16 +130,16 @@ def matrix_ssl(
 def sigreg(z: Tensor, z_plus: Tensor, *, directions: Tensor, knots: int = 17, convention: str = "paper") -> Tensor:
     """(1/2) Σ_views (1/M) Σ_a N ∫ |φ_a(t) - e^{-t²/2}|² e^{-t²/2} dt,  φ_a(t) = (1/N) Σ_n e^{i t a·z_n}  (…).
 
-    directions (…, d, M): columns a, made unit here (`random_directions` draws them). The integral is the trapezoid rule
+    directions (…, d, M): columns a, made unit here (`random_directions` draws them); a column of zeros sees every z at 0.
+    The integral is the trapezoid rule
     with `knots` knots: "paper" on [-5, 5]; "reference" on [0, 3] doubled (the authors' minimal code). The value grows
     with N by definition, and for z ~ N(0, I) its mean is about 1, not 0. Exact for these directions; constant input is
-    ordinary. Source: Balestriero & LeCun 2025, arXiv:2511.08544. Raises ValueError on shapes, knots < 2.
+    ordinary. Source: Balestriero & LeCun 2025, arXiv:2511.08544. Raises ValueError on shapes, and unless knots is a
+    whole number >= 2.
     """
     check_pair(z, z_plus)
-    if directions.ndim < 2 or directions.shape[-2] != z.shape[-1] or directions.shape[-1] < 1:
-        raise ValueError(f"directions have shape {tuple(directions.shape)}: give (…, {z.shape[-1]}, M) with M >= 1")
-    if knots < 2:
-        raise ValueError(f"knots = {knots}: the trapezoid rule needs at least 2")
+    check_beside("directions", directions, z, z.shape[-1], "M")
+    check_whole(2, knots=knots)
     low, high, fold = (-5.0, 5.0, 1.0) if is_paper(convention) else (0.0, 3.0, 2.0)
     t = torch.linspace(low, high, knots, dtype=z.dtype, device=z.device)
     gauss = (-t.square() / 2).exp()
@@ -145,8 +164,10 @@ def lejepa(
     """(1 - lam) mean_{v,n,j} (z_v - z̄)² + lam sigreg  (…), z̄ the mean of the two views. Exact; see `sigreg`.
 
     The first term is a mean over views, samples and the d dimensions (the authors' minimal code, used in both
-    conventions); for two views it is ‖z - z⁺‖² / (4 d) averaged over samples. Raises ValueError as `sigreg`.
+    conventions); for two views it is ‖z - z⁺‖² / (4 d) averaged over samples. Raises ValueError as `sigreg`, and
+    where lam is not finite.
     """
+    check_finite(lam=lam)
     statistic = sigreg(z, z_plus, directions=directions, knots=knots, convention=convention)
     return (1 - lam) * (z - z_plus).square().mean((-2, -1)) / 4 + lam * statistic
 
@@ -154,9 +175,11 @@ def lejepa(
 def random_directions(
     d: int, M: int, generator: torch.Generator, dtype: torch.dtype = torch.float64, device: str = "cpu"
 ) -> Tensor:
-    """M directions uniform on the unit sphere of R^d, as columns (d, M). Sampled from the generator given."""
-    if d < 1 or M < 1:
-        raise ValueError(f"d = {d} and M = {M}: give both >= 1")
+    """M directions uniform on the unit sphere of R^d, as columns (d, M). Sampled from the generator given.
+
+    Raises ValueError unless d and M are whole numbers >= 1.
+    """
+    check_whole(1, d=d, M=M)
     drawn = torch.randn(d, M, generator=generator, dtype=dtype, device=generator.device)
     return normalise(drawn, dim=-2).to(device)
 
@@ -174,6 +197,9 @@ def _taylor_log(Q: Tensor, eye: Tensor) -> Tensor:
     return X - square / 2 + square @ X / 3 - square @ square / 4
 
 
+_nodes = lru_cache(maxsize=8)(np.polynomial.legendre.leggauss)  # m³ operations, the same at every step of a training
+
+
 def _log(Q: Tensor, eye: Tensor, low: float, high: float) -> Tensor:
     """log Q of a symmetric Q with eigenvalues in [low, high], to rounding, smooth where eigenvalues coincide.
 
@@ -183,7 +209,7 @@ def _log(Q: Tensor, eye: Tensor, low: float, high: float) -> Tensor:
     c = math.sqrt(low * high)
     root = (high / low) ** 0.25
     m = max(4, math.ceil(-37 / (2 * math.log((root - 1) / (root + 1)))))  # e^-37 is below float64's rounding
-    nodes, weights = np.polynomial.legendre.leggauss(m)
+    nodes, weights = _nodes(m)
     X = Q / c - eye
     log = math.log(c) * eye
     for x, w in zip((nodes + 1) / 2, weights / 2, strict=True):
