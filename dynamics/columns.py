@@ -14,6 +14,7 @@ from dynamics.compiled import FieldError
 from dynamics.run import Array
 
 Shape = tuple[int, ...]
+FLOAT = np.dtype(float)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def reals(given: ArrayLike, name: str) -> Array:
         out = np.asarray(given)
     except ValueError:
         raise FieldError(f"{name} holds rows of different lengths: give rows of one length") from None
+    if out.dtype is FLOAT:  # as most are
+        return out
     if out.dtype.kind not in "biuf":
         raise FieldError(f"{name} holds {out.dtype} values: give real numbers")
     return np.asarray(out, dtype=float)

@@ -57,7 +57,7 @@ def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries
     if method not in ("auto", "explicit", "stiff"):
         raise FieldError(f"method {method!r} is unknown: choose auto, explicit or stiff")
     try:
-        good = all(x >= 1 and int(x) == x for x in (threads, max_tries))
+        good = int(threads) == threads >= 1 and int(max_tries) == max_tries >= 1
     except (TypeError, ValueError, OverflowError):  # no number, or an infinite one
         good = False
     if not good:

@@ -27,7 +27,7 @@ class NoFingerprint(Exception):
 
 def plain(value: Any) -> Any:
     """The Python function of one compiled by numba; any other value as it is."""
-    return value.py_func if isinstance(value, Dispatcher) else value
+    return value.py_func if type(value) is not FunctionType and isinstance(value, Dispatcher) else value
 
 
 def cached(make: Callable[P, R]):  # returns what `wraps` does: with __wrapped__
@@ -35,11 +35,11 @@ def cached(make: Callable[P, R]):  # returns what `wraps` does: with __wrapped__
     made: dict[Any, R] = {}
 
     @wraps(make)
-    def kept(*arguments: P.args, **named: P.kwargs) -> R:
-        key = tuple(reads(plain(x)) if callable(x) else x for x in (*arguments, *named.values()))
+    def kept(*arguments: P.args, **_: P.kwargs) -> R:
+        key = tuple([reads(plain(x)) if callable(x) else x for x in arguments])
         found = made.get(key)
         if found is None:  # which nothing here is
-            found = made[key] = make(*arguments, **named)
+            found = made[key] = make(*arguments)  # pyright: ignore[reportCallIssue]  all of them positional
         return found
 
     return kept
