@@ -9,10 +9,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from noncollapse.errors import UsageError
 from noncollapse.sources import ROOT, hash_of
+
+if TYPE_CHECKING:
+    from derivations.claim import Claim
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,7 @@ def catalogue() -> tuple[Entry, ...]:
         return tuple(Entry(**row) for row in json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         pass  # not built yet, or damaged: built below
-    from derivations.registry import CLAIMS, MODULES
-
+    CLAIMS, MODULES = _registered()
     entries = tuple(Entry(c.id, c.section, c.title, c.corrected_by, MODULES[c.id]) for c in CLAIMS.values())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +50,26 @@ def catalogue() -> tuple[Entry, ...]:
     except OSError:
         pass  # a cache that cannot be written costs half a second the next time
     return entries
+
+
+def _registered() -> tuple[Mapping[str, Claim], Mapping[str, str]]:
+    """The claims, and the module of each, by id. Raises UsageError that names the file where one cannot be loaded."""
+    try:
+        from derivations.registry import CLAIMS, MODULES
+    except Exception as error:  # whatever a module that somebody is writing may raise
+        raise UsageError(
+            f"{_place(error)} cannot be loaded ({type(error).__name__}: {error}): mend it, or take its name out of "
+            "derivations/registry.py"
+        ) from None
+    return CLAIMS, MODULES
+
+
+def _place(error: Exception) -> str:
+    """file:line of derivations/ where it was raised."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent == ROOT / "derivations"]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "derivations/"
 
 
 def _cache() -> Path:

@@ -154,7 +154,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     out = _Parser("noncollapse", description="Check claims on latent prediction and collapse, from proof to deep network.",
                   epilog=CODES, allow_abbrev=False)  # fmt: skip
     _add_common(out, Path("results"), False)
-    out.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    out.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit")
     verbs = out.add_subparsers(dest="verb", required=True, parser_class=_Parser, metavar="VERB")
     asked = _verb_of(words)
     for name, (module, help_, examples) in VERBS.items():

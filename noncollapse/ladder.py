@@ -194,7 +194,7 @@ def _record(
         "transfer": None, "picture": None,
         "provenance": {
             "budget": budget.name, "seed": seed, "seconds": round(time.perf_counter() - began, 2),
-            "command": f"noncollapse verify {claim.id} --budget {budget.name}",
+            "command": f"noncollapse verify {claim.id} --budget {budget.name}" + (f" --seed {seed}" if seed else ""),
         },
     }  # fmt: skip
 

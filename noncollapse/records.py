@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from noncollapse.budget import RANK
 from noncollapse.catalogue import catalogue
 from noncollapse.errors import RecordError
+from noncollapse.shape import is_record
 from noncollapse.sources import sources_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def write_json(path: Path, data: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    _put(part, path)
 
 
 def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
@@ -69,7 +70,15 @@ def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
-    part.replace(path)
+    _put(part, path)
+
+
+def _put(part: Path, path: Path) -> None:
+    try:
+        part.replace(path)
+    except IsADirectoryError:
+        part.unlink()
+        raise RecordError(f"{path} is a folder, where a record must go: move it away") from None
 
 
 def load(results: Path, claim_id: str, name: str = WHOLE) -> dict[str, Any] | None:
@@ -79,11 +88,11 @@ def load(results: Path, claim_id: str, name: str = WHOLE) -> dict[str, Any] | No
         return None
     try:
         record = json.loads(path.read_text())
-        if record["claim"] == claim_id and record["verdict"] and record["provenance"]["budget"] in RANK:
+        if is_record(record, claim_id):
             return record
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         pass  # said below, as for a record of the wrong shape
-    raise RecordError(f"{path} is not a readable record: delete it and run `noncollapse verify {claim_id}`")
+    raise RecordError(f"{path} is not a readable record: `noncollapse verify {claim_id}` writes it anew")
 
 
 def is_stale(record: dict[str, Any]) -> bool:
@@ -91,6 +100,8 @@ def is_stale(record: dict[str, Any]) -> bool:
     return record["provenance"].get("sources") != sources_hash(record["claim"])
 
 
-def is_fresh(record: dict[str, Any] | None, budget: str) -> bool:
-    """True if nothing would be gained by running again: same sources, no smaller budget."""
-    return record is not None and not is_stale(record) and RANK[record["provenance"]["budget"]] >= RANK[budget]
+def is_fresh(record: dict[str, Any] | None, budget: str, seed: int) -> bool:
+    """True if nothing would be gained by running again: same sources, same seed, no smaller budget."""
+    if record is None or is_stale(record) or record["provenance"].get("seed") != seed:
+        return False
+    return RANK[record["provenance"]["budget"]] >= RANK[budget]

@@ -9,6 +9,7 @@ from typing import Any
 
 from noncollapse import ledger, records
 from noncollapse.catalogue import Entry, catalogue
+from noncollapse.errors import RecordError
 
 
 def rows(results: Path, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -18,14 +19,20 @@ def rows(results: Path, ids: Sequence[str] | None = None) -> list[dict[str, Any]
 
 
 def _row(claim: Entry, results: Path, published: str | None) -> dict[str, Any]:
-    record = records.load(results, claim.id)
+    """A record that cannot be read is one row that says so, and costs no other."""
+    record, unreadable = None, None
+    try:
+        record = records.load(results, claim.id)
+    except RecordError as error:
+        unreadable = str(error)
     transfer = record.get("transfer") if record else None
     return {
         "id": claim.id, "section": claim.section, "title": claim.title,
-        "verdict": record["verdict"] if record else "open", "published": published,
+        "verdict": record["verdict"] if record else "unreadable" if unreadable else "open", "published": published,
         "corrected_by": claim.corrected_by, "proved": bool(record and record.get("proved")),
         "transfer": transfer["outcome"] if transfer else None,
         "stale": bool(record and records.is_stale(record)), "budget": record["provenance"]["budget"] if record else None,
+        "unreadable": unreadable,
     }  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def load(folder: Path) -> dict[str, Any] | None:
             return record
     except (OSError, ValueError, KeyError, TypeError):
         pass  # said below, as for a record of the wrong shape
-    raise RecordError(f"{path} is not a readable training record: delete its folder and train again")
+    raise RecordError(f"{path} is not a readable training record: give --restart to train anew")
 
 
 def rows(run: Run) -> list[dict[str, float | None]]:

@@ -16,6 +16,7 @@ from noncollapse.budget import BUDGETS, Budget
 from noncollapse.engine import processes
 from noncollapse.errors import RecordError
 from noncollapse.ladder import climb
+from noncollapse.memory import words_of
 from noncollapse.records import PARTIAL, WHOLE, is_fresh, load, save, write_json
 from noncollapse.sweep import SweepError, outcomes
 from noncollapse.transfer import deep_is_fresh, deep_names, load_deep, measure, run_deep
@@ -46,8 +47,10 @@ def perform(job: Job) -> str | None:
             from noncollapse.pictures import save as save_picture
 
             save_picture(results, job.name)
-    except (ArithmeticError, ValueError, RuntimeError) as error:
+    except (ArithmeticError, ValueError, RuntimeError, OSError) as error:
         return f"{job.name}: {error}"
+    except MemoryError as error:
+        return f"{job.name}: memory is too small ({words_of(error)}): give fewer processes, such as -j 1"
     except (LookupError, AttributeError, TypeError) as error:  # a fault in one claim must not lose the others
         return f"{job.name}: {type(error).__name__} in its code: {error}; verify it alone with --setting to see where"
     return None
@@ -72,7 +75,7 @@ def verify(
 ) -> list[str]:
     """Bring the records of `ids` (and the deep runs they speak of) up to date; returns the errors met, one line each."""
     plan = [Job("claim", i, str(results), budget, seed, rungs) for i in ids
-            if force or rungs is not None or not is_fresh(load_or_none(results, i), budget)]  # fmt: skip
+            if force or rungs is not None or not is_fresh(load_or_none(results, i), budget, seed)]  # fmt: skip
     wants_deep = rungs is None or "deep" in rungs
     deep = _deep_wanted(ids) if wants_deep else []
     plan = [

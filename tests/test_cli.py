@@ -119,7 +119,7 @@ BAD: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "negative variance": (("verify", "invariance-flow", "--setting", '{"views": {"noise": [-1, 1]}}'), ("views.noise", ">= 0")),
     "unknown key": (("verify", ONE, "--setting", '{"trainings": {}}'), ("trainings", "training")),
     "unknown field": (("verify", ONE, "--setting", '{"training": {"rate": 1}}'), ("training.rate", "eta")),
-    "wrong type": (("verify", ONE, "--setting", '{"network": {"k": "two"}}'), ("network.k", "int")),
+    "wrong type": (("verify", ONE, "--setting", '{"network": {"k": "two"}}'), ("network.k is 'two': give a",)),
     "unknown choice": (("verify", ONE, "--setting", '{"objective": {"loss": "l"}}'), ("objective.loss", "predictor")),
     "other views": (("verify", ONE, "--setting", '{"views": {"kind": "channel"}}'), ()),
     "unreadable rung": (("verify", ONE, "--setting", '{"views": {"kind": "gaussian"}}'), (ONE, "exact")),
@@ -226,24 +226,76 @@ def test_an_overflowing_norm_does_not_pass(say: Cli, results: Path) -> None:
 
 # --- unreadable records -----------------------------------------------------------------------------------------------
 
-DAMAGED = {"truncated": '{"claim": "unit-v', "empty": "", "a list": "[]", "null": "null", "of another": '{"claim": "x"}',
-           "no provenance": json.dumps({"claim": ONE, "verdict": "verified"})}  # fmt: skip
+
+def damaged(text: str, kind: str) -> str:
+    """A whole record's text, damaged in one way."""
+    record = json.loads(text)
+    first, control = record["evidence"][0], record["controls"][0]
+    changed: dict[str, dict] = {
+        "no provenance": {"provenance": None},
+        "of another claim": {"claim": "x"},
+        "a reading without its key": {"evidence": [{k: v for k, v in first.items() if k != "under"}]},
+        "a reading that is no number": {"evidence": [first | {"residual": float("nan")}]},
+        "a tolerance that is a word": {"evidence": [first | {"tolerance": "small"}]},
+        "a control that is infinite": {"controls": [control | {"residual": float("inf")}]},
+        "evidence that is no list": {"evidence": {"flow": first}},
+        "a proof of words": {"proof": ["trust me"]},
+        "a counterexample without Setting": {"counterexample": {"rung": "flow"}},
+    }
+    whole = {"truncated": text[:40], "empty": "", "a list": "[]", "null": "null"}
+    return whole[kind] if kind in whole else json.dumps(record | changed[kind])
+
+
+DAMAGED = ("truncated", "empty", "a list", "null", "no provenance", "of another claim", "a reading without its key",
+           "a reading that is no number", "a tolerance that is a word", "a control that is infinite",
+           "evidence that is no list", "a proof of words", "a counterexample without Setting")  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_an_unreadable_record(kind: str, say: Cli, results: Path) -> None:
     path = results / ONE / "record.json"
-    path.write_text(DAMAGED[kind])
-    others = files(results / DONE[1])
-    for verb in (("list",), ("list", "--json"), ("show", ONE)):
-        one_sentence(say(*verb, "--results", results), str(path), "delete it", f"noncollapse verify {ONE}")
-    assert path.read_text() == DAMAGED[kind], "reading changes nothing"
+    path.write_text(damaged(path.read_text(), kind))
+    broken, others = path.read_text(), files(results / DONE[1])
+    sentence = f"noncollapse: {path} is not a readable record: `noncollapse verify {ONE}` writes it anew\n"
+    one_sentence(say("show", ONE, "--results", results), sentence.strip())
+    for as_json in ((), ("--json",)):
+        said = say("list", *as_json, "--results", results)
+        assert (said.code, said.err) == (0, sentence), "the others are listed all the same"
+        assert said.out.count("unreadable ") == 1 or as_json
+    verdicts = {r["id"]: r["verdict"] for r in json.loads(said.out)}
+    assert [verdicts[i] for i in DONE] == ["unreadable", "conditional", "verified"]
+    assert path.read_text() == broken, "reading changes nothing"
     assert say("show", DONE[1], "--results", results).code == 0, "the other claims can still be read"
+    said = say("report", "--results", results)
+    assert said.code == 0 or said.err == sentence, "no traceback"
     assert say("verify", *DONE, "-j", "1", "--results", results).code == 0
     record = records.load(results, ONE)
     assert record is not None
     assert record["verdict"] == "verified"
     assert files(results / DONE[1]) == others
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_folder_in_a_record_s_place_costs_no_other_claim(jobs: str, say: Cli, tmp_path: Path) -> None:
+    (tmp_path / "new" / ONE / "record.json" / "inside").mkdir(parents=True)
+    said = say("verify", ONE, "collapse-entropy", "-j", jobs, "--results", tmp_path / "new")
+    assert said.code == 1
+    assert (
+        f"{ONE}: {tmp_path / 'new' / ONE / 'record.json'} is a folder, where a record must go: move it away" in said.err
+    )
+    assert "Errno" not in said.err
+    assert records.load(tmp_path / "new", "collapse-entropy") is not None
+    assert not list((tmp_path / "new").rglob("*.part")), "nothing half written lies about"
+
+
+@pytest.mark.parametrize("words", [("verify", ONE, "-j", "1"), ("verify", ONE, "-j", "2"),
+                                   ("sweep", "invariance-flow", "--over", "seed=0,1"), ("train", "simclr"), ("phase",)])  # fmt: skip
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_computed(
+    words: tuple[str, ...], say: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "run_all", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr("noncollapse.diagram.compute", lambda *_: pytest.fail("computed"))
+    one_sentence(say(*words, "--results", "/proc/none"), "--results /proc/none cannot be made", "name a folder")
 
 
 # --- machine-readable output ------------------------------------------------------------------------------------------
@@ -374,6 +426,18 @@ def test_a_larger_budget_is_run_and_serves_a_smaller(say: Cli, results: Path, mo
     record = records.load(results, ONE)
     assert record is not None
     assert record["provenance"]["budget"] == "standard"
+
+
+def test_another_seed_is_another_run(say: Cli, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = counted(monkeypatch)
+    for seed, runs in (("7", 1), ("7", 1), ("0", 2)):
+        assert say("verify", ONE, "--seed", seed, "-j", "1", "--results", results).code == 0
+        assert len(seen) == runs, "the same seed finds its own record fresh"
+        record = records.load(results, ONE)
+        assert record is not None
+        made = record["provenance"]
+        assert made["seed"] == int(seed)
+        assert made["command"].endswith("--seed 7" if seed == "7" else "--budget quick"), "it makes this record again"
 
 
 def test_a_partial_record_is_not_fresh(say: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -590,3 +654,35 @@ def test_a_full_memory_is_one_sentence(error: Exception, say: Cli, monkeypatch: 
     if isinstance(error, RuntimeError):  # a fault of the code keeps its traceback
         with pytest.raises(RuntimeError, match="shapes differ"):
             cli.main(["list"])
+
+
+# --- a module of one's own that cannot be loaded ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, ("registry.py:", "No module named 'derivations.mine'")),
+        ("CLAIMS = (", ("mine.py:1", "SyntaxError")),
+        ("\nCLAIMS = (Claim(),)", ("mine.py:2", "NameError", "'Claim' is not defined")),
+        ("", ("registry.py:", "no attribute 'CLAIMS'")),
+    ],
+)
+def test_a_registered_module_that_cannot_be_loaded_is_named(
+    text: str | None, says: tuple[str, ...], tmp_path: Path
+) -> None:
+    """In a copy of the rooms that a list of claims needs."""
+    for room in ("dynamics", "derivations", "noncollapse"):
+        shutil.copytree(Path(cli.__file__).parent.parent / room, tmp_path / room)
+    registry = tmp_path / "derivations" / "registry.py"
+    registry.write_text(registry.read_text().replace("MODULES_OF_CLAIMS = (", 'MODULES_OF_CLAIMS = (\n    "mine",'))
+    if text is not None:
+        (tmp_path / "derivations" / "mine.py").write_text(text)
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    for verb in (("list",), ("show", ONE)):
+        done = subprocess.run(
+            [sys.executable, "-m", "noncollapse", *verb], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        one_sentence(
+            Said(done.returncode, done.stdout, done.stderr), *says, "take its name out of derivations/registry.py"
+        )

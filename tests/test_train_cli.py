@@ -202,7 +202,8 @@ def test_a_damaged_record_is_one_sentence(say: Cli, tmp_path: Path) -> None:
     (path,) = tmp_path.glob("train/*/record.json")
     path.write_text("{")
     said = say(*TINY, "--epochs", "1")
-    assert said.code == 2 and "delete" in said.err
+    assert said.code == 2 and "give --restart" in said.err
+    assert say(*TINY, "--epochs", "1", "--restart").code == 0
 
 
 def test_all_methods_are_listed(say: Cli) -> None:

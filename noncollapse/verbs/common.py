@@ -42,3 +42,13 @@ def recorded(results: Path) -> None:
         raise UsageError(
             f"no records in {results}: run `noncollapse verify` first, or name their folder with --results"
         )
+
+
+def made(results: Path) -> Path:
+    """The folder of records, made where it is not there: before hours are spent on what could not be kept. Raises
+    UsageError if it cannot be made."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--results {results} cannot be made ({error.strerror}): name a folder to write to") from None
+    return results

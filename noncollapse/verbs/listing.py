@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +15,8 @@ def run(args: argparse.Namespace) -> int:
     from noncollapse.text import rows
 
     table = rows(args.results)
+    for line in (r["unreadable"] for r in table if r["unreadable"]):
+        print(f"noncollapse: {line}", file=sys.stderr)
     if args.json:
         print(json.dumps(table, indent=1))
         return 0
@@ -23,6 +26,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{r['verdict'] + mark:<12} {r['published'] or '-':<12} {r['id']:<34} {r['section']:<9} {r['title']}")
     if any(r["stale"] for r in table):
         print("* stale: the sources changed since this record was made")
-    if all(r["budget"] is None for r in table):
+    if not any(r["budget"] or r["unreadable"] for r in table):
         print(f"nothing ran yet in {args.results}: start with `noncollapse verify`")
     return 0

@@ -8,6 +8,7 @@ import os
 import sys
 
 from noncollapse.errors import UsageError
+from noncollapse.verbs.common import made
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--set names a parameter twice: name each once")
     with tqdm(total=size[0] * size[1], unit="trajectories", unit_scale=True, leave=False,
               disable=None if os.environ.get("CI") is None else True, file=sys.stderr) as bar:  # fmt: skip
-        record = save(args.results, name, x, y, dict(fixed), size, args.jobs, bar.update)
+        record = save(made(args.results), name, x, y, dict(fixed), size, args.jobs, bar.update)
     figure = draw_diagram(args.results, name)
     if args.json:
         print(json.dumps(record | {"figure": str(figure)}, indent=1))

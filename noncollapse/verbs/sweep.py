@@ -12,7 +12,7 @@ from typing import Any
 
 from dynamics.setting import Setting
 from noncollapse.errors import RecordError, UsageError
-from noncollapse.verbs.common import claims
+from noncollapse.verbs.common import claims, made
 
 MOST = 1_000_000  # Settings a sweep; beyond it give a coarser grid, or a phase diagram of one mode
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     points, items = _grid(around(claim.base, args.setting or "{}"), axes)
     work = partial(residual_of, claim_id, rung, replicas=BUDGETS["quick"].replicas)
     try:
-        found = sweep(work, items, args.results / "sweeps", engine_named(args.engine), tag=sources_hash(claim_id))
+        found = sweep(work, items, made(args.results) / "sweeps", engine_named(args.engine), tag=sources_hash(claim_id))
     except SweepError as error:
         raise RecordError(str(error)) from None
     rows = [{**point, **reading} for point, reading in zip(points, found, strict=True)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from noncollapse.errors import UsageError
+from noncollapse.verbs.common import made
 
 if TYPE_CHECKING:
     from full_models.training import Recipe
@@ -136,7 +137,7 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
     from full_models.training import checkpoint, train
     from noncollapse.training import folder_of, save, training_hash
 
-    folder, version = folder_of(args.results, recipe), training_hash()
+    folder, version = folder_of(made(args.results), recipe), training_hash()
     if args.resume:
         saved = checkpoint.read(folder, "cpu")
         if saved is None or saved["version"] != version:
@@ -151,10 +152,10 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
             bar.update(done - bar.n)
 
         try:
-            made = train(recipe, folder, resume=not args.restart, on_step=on_step, version=version)
+            run = train(recipe, folder, resume=not args.restart, on_step=on_step, version=version)
         except ValueError as error:
             raise UsageError(str(error)) from None
-    return save(folder, made) if first else None
+    return save(folder, run) if first else None
 
 
 def _list(as_json: bool) -> int:

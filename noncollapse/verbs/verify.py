@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from noncollapse.errors import UsageError
-from noncollapse.verbs.common import add_ids, add_jobs, claims
+from noncollapse.verbs.common import add_ids, add_jobs, claims, made
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
     errors = verify(
         ids,
-        args.results,
+        made(args.results),
         args.budget,
         args.jobs,
         args.seed or 0,
@@ -92,8 +92,9 @@ def _partial(args: argparse.Namespace, ids: Sequence[str], errors: Sequence[str]
     """What a climb of some rungs found; the whole records stay as they are."""
     from noncollapse.records import PARTIAL
     from noncollapse.text import deep_lines, evidence_lines
+    from noncollapse.verify import load_or_none
 
-    found = [json.loads(p.read_text()) for i in ids if (p := args.results / i / PARTIAL).is_file()]
+    found = [record for i in ids if (record := load_or_none(args.results, i, PARTIAL)) is not None]
     if args.json:
         print(json.dumps({"partial": found, "errors": list(errors)}, indent=1))
     else:
