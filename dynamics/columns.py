@@ -58,7 +58,7 @@ def columns(given: Sequence[ArrayLike] | Array, name: str) -> Columns:
         each = list(given)
     except TypeError:
         raise FieldError(
-            f"{name} is a single {type(given).__name__}: give one column for each, ({given},) where there is one"
+            f"{name} is of type {type(given).__name__}: give a sequence of columns, as in ({given},)"
         ) from None
     return Columns([reals(c, name) for c in each])
 

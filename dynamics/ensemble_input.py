@@ -116,7 +116,9 @@ def _tried(function: Function, first: Sequence[float], name: str, takes: str) ->
     """What a function returns for the first member's columns; for other numbers, where Python raises at those what compiled code
     calls inf or NaN. ArithmeticError where it raises at both."""
     if not isinstance(plain(function), FunctionType):
-        raise FieldError(f"{name} is a {type(function).__name__}: write it as a plain function, with def or lambda")
+        raise FieldError(
+            f"{name} is of type {type(function).__name__}: write it as a plain function, with def or lambda"
+        )
     try:
         try:
             return function(*first)
