@@ -17,6 +17,7 @@ torch's `weight_decay` (a trap: 33 to 100 times apart at their learning rates).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 DECAYS = ("coupled", "decoupled", "bare")
@@ -24,7 +25,7 @@ DECAYS = ("coupled", "decoupled", "bare")
 
 @dataclass(frozen=True)
 class Convention:
-    """An optimiser as its code writes it; the properties are rates per unit of flow time (t has no unit)."""
+    """An optimiser as its code writes it; the properties are rates per unit of flow time (t has no unit). Raises ValueError."""
 
     prefactor: float = 1.0
     lr: float = 0.01
@@ -34,12 +35,22 @@ class Convention:
     ema: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("prefactor", "lr", "momentum", "weight_decay", "ema"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}: give a finite number")
         if self.prefactor <= 0 or self.lr <= 0 or not 0 <= self.momentum < 1 or self.weight_decay < 0:
             raise ValueError("give prefactor > 0, lr > 0, 0 <= momentum < 1 and weight_decay >= 0")
         if self.decay not in DECAYS:
             raise ValueError(f"decay {self.decay!r} is not one of {', '.join(DECAYS)}")
         if self.ema is not None and not 0 <= self.ema <= 1:
             raise ValueError("the EMA coefficient lies in [0, 1]")
+        if not self.time_per_step > 0 or not all(
+            math.isfinite(x) for x in (self.time_per_step, self.eta, self.beta or 0.0)
+        ):
+            raise ValueError(
+                f"prefactor {self.prefactor} and lr {self.lr} leave no finite rates: give numbers of ordinary size"
+            )
 
     @property
     def time_per_step(self) -> float:
@@ -65,6 +76,13 @@ class Convention:
 
     @staticmethod
     def of_flow(t_step: float, eta: float = 0.0, beta: float | None = None) -> Convention:
-        """The plain-SGD convention (c = ½, mu = 0, coupled decay) that advances t_step a step at rates eta, beta."""
+        """The plain-SGD convention (c = ½, mu = 0, coupled decay) that advances t_step a step at rates eta, beta.
+
+        Raises ValueError unless t_step > 0, eta >= 0 and 0 <= beta t_step <= 1, all finite.
+        """
+        if not (0 < t_step < math.inf and 0 <= eta < math.inf):
+            raise ValueError(f"t_step = {t_step}, eta = {eta}: give finite t_step > 0 and eta >= 0")
+        if beta is not None and not 0 <= beta * t_step <= 1:
+            raise ValueError(f"beta = {beta}: one step of t_step = {t_step} must move the target by a share in [0, 1]")
         ema = None if beta is None else 1 - beta * t_step
         return Convention(prefactor=0.5, lr=t_step, weight_decay=eta, ema=ema)

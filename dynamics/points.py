@@ -6,6 +6,8 @@ A Run of these has one time point; nothing moves.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import chain, combinations
+from math import comb
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
@@ -14,6 +16,7 @@ from dynamics.run import Array, Run
 from dynamics.setting import ChannelViews, PointViews, Setting, SettingError
 
 MAX_COUNTS = 200_000  # ways to draw the negatives; beyond it enumeration no longer takes milliseconds
+MAX_TERMS = 200_000_000  # ways x points x anchors, an exponential each: seconds
 ENCODERS = 16  # functions h with Z = h(S) that a channel Run holds side by side
 
 
@@ -29,7 +32,7 @@ def enumerate_points(setting: Setting) -> Run:
 
 
 def unit_points(setting: Setting, views: PointViews) -> tuple[Array, Array]:
-    """z, z_plus (n, d): rows of norm 1, from the Setting's seed."""
+    """z, z_plus (n, d): rows of norm 1, from the Setting's seed. Raises SettingError where they overflow."""
     rng = np.random.default_rng([setting.seed, 5])
     c, g, h = rng.standard_normal(views.d), *rng.standard_normal((2, views.n, views.d))
     z = _normalise(_normalise(c) + views.scatter * g)
@@ -37,7 +40,14 @@ def unit_points(setting: Setting, views: PointViews) -> tuple[Array, Array]:
 
 
 def _normalise(z: Array) -> Array:
-    return z / np.linalg.norm(z, axis=-1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = z / np.linalg.norm(z, axis=-1, keepdims=True)
+        unit = np.isclose(np.linalg.norm(out, axis=-1), 1.0)
+    if not unit.all():
+        raise SettingError(
+            "views.scatter or views.spread gives vectors whose length overflows or is 0: give another size"
+        )
+    return out
 
 
 def _points(setting: Setting, views: PointViews) -> dict[str, Array]:
@@ -56,31 +66,37 @@ def info_nce_expectation(z: Array, z_plus: Array, temperature: float, K: int) ->
     The K negatives enter only through how often each of the n points is drawn: a multinomial sum, hence exact.
     Source: Wang & Isola 2020 (arXiv:2005.10242), their L(f; τ, M = K).
     """
-    logits = z @ z_plus.T / temperature  # (negative i, anchor y)
     counts, log_probability = _multinomial(len(z), K)
-    positive = np.diag(logits)
+    with np.errstate(over="ignore", invalid="ignore"):
+        logits = z @ z_plus.T / temperature  # (negative i, anchor y)
+    if not np.isfinite(logits).all():
+        raise SettingError(f"objective.temperature is {temperature}: z·z⁺ divided by it overflows; give a larger one")
     with np.errstate(divide="ignore"):
         log_counts = np.log(counts)
-    total = np.asarray(logsumexp(log_counts[:, :, None] + logits[None], axis=1))  # (ways, anchors)
-    loss = np.logaddexp(positive, total) - positive
-    return float(np.exp(log_probability) @ loss.mean(1))
+    loss = np.zeros(len(counts))
+    for anchor, column in enumerate(logits.T):  # one by one: all of them together would be n times the counts
+        loss += np.logaddexp(column[anchor], np.asarray(logsumexp(log_counts + column, axis=1))) - column[anchor]
+    return float(np.exp(log_probability) @ loss) / len(z)
 
 
 @lru_cache(maxsize=64)
 def _multinomial(n: int, K: int) -> tuple[Array, Array]:
-    """All counts (ways, n) summing to K and their log probabilities under uniform draws."""
-    ways = float(np.exp(gammaln(K + n) - gammaln(n) - gammaln(K + 1)))
-    if ways > MAX_COUNTS:
+    """All counts (ways, n) summing to K and their log probabilities under uniform draws. Raises SettingError if too many."""
+    ways = float(
+        np.exp(min(gammaln(K + n) - gammaln(n) - gammaln(K + 1), 700.0))
+    )  # 1e304 or more is too many in any case
+    if ways > MAX_COUNTS or ways * n**2 > MAX_TERMS:
         raise SettingError(f"{K} negatives among {n} points have {ways:.2g} counts: take fewer points or negatives")
-    counts = np.array(_compositions(n, K), float)
+    counts = _compositions(n, K)
     log_p = gammaln(K + 1) - gammaln(counts + 1).sum(1) - K * np.log(n)
     return counts, log_p
 
 
-def _compositions(n: int, K: int) -> list[tuple[int, ...]]:
-    if n == 1:
-        return [(K,)]
-    return [(first, *rest) for first in range(K + 1) for rest in _compositions(n - 1, K - first)]
+def _compositions(n: int, K: int) -> Array:
+    """All (n,) of whole numbers >= 0 that sum to K, as rows in rising order: the gaps between n - 1 bars in K + n - 1 places."""
+    places = K + n - 1
+    bars = np.fromiter(chain.from_iterable(combinations(range(places), n - 1)), int).reshape(comb(places, n - 1), n - 1)
+    return np.diff(bars, axis=1, prepend=-1, append=places) - 1.0
 
 
 def _channel(setting: Setting, views: ChannelViews) -> dict[str, Array]:
