@@ -27,10 +27,18 @@ class Step:
 
 @dataclass(frozen=True)
 class StepResult:
+    """decided: False where sympy gave up on the line or its twin, so that neither says anything."""
+
     says: str
     proved: bool
     mutation_rejected: bool
     note: str = ""
+    decided: bool = True
+
+    @property
+    def idle(self) -> bool:
+        """True if the mutated line passes too: a check of nothing, whatever the line itself does."""
+        return self.decided and not self.mutation_rejected
 
 
 def is_zero(value: sp.Basic | bool) -> bool:
@@ -49,7 +57,7 @@ def check(step: Step) -> StepResult:
         proved = is_zero(step.zero())
         rejected = not is_zero(step.wrong())
     except (TypeError, ValueError, NotImplementedError, ArithmeticError) as error:
-        return StepResult(step.says, False, False, f"sympy could not decide: {error}")
+        return StepResult(step.says, False, False, f"sympy could not decide: {error}", decided=False)
     note = "" if rejected else "the mutated line passes too, so this line proves nothing"
     if step.at:
         return StepResult(

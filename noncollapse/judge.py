@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dynamics.setting import Setting
@@ -39,7 +40,8 @@ class Control:
 class Findings:
     """What was found. counter_stated / counter_needed: a counterexample under what the source states / with our needs.
 
-    contradicted: a dearer rung, fine enough to see it, passes at the counterexample.
+    astray: in words, the controls that did not behave. contradicted: a dearer rung, fine enough to see it, passes at the
+    counterexample. idle: what a proof step says whose mutated twin passes too.
     """
 
     ran: bool
@@ -47,8 +49,9 @@ class Findings:
     has_needs: bool
     counter_needed: bool
     proved: bool
-    controls_ok: bool
+    astray: str = ""
     contradicted: bool = False
+    idle: str = ""
 
 
 def verdict(f: Findings) -> tuple[str, str]:
@@ -58,14 +61,17 @@ def verdict(f: Findings) -> tuple[str, str]:
     none under stated, no proof of just that      supported (a proof that uses our needs is not one of the statement)
     some under stated, none with needs            conditional
     some under stated, also with needs / no needs refuted, unless a proof stands against it: error
-    a control that does not behave                error: the check is broken, whatever it says
+    a mutated proof step that passes too          error: the check is broken, whatever it says
+    a control that does not behave                error: the same
     a dearer rung passes at the counterexample    error: the rungs disagree, so one of them is wrong
     nothing ran                                   open
     """
+    if f.idle:
+        return "error", f"the mutated twin of a proof step passes too ({f.idle}): this proof proves nothing"
     if not f.ran:
         return "open", "nothing ran"
-    if not f.controls_ok:
-        return "error", "a control did not behave: this check cannot be trusted"
+    if f.astray:
+        return "error", f"a control did not behave ({f.astray}): this check cannot be trusted"
     if f.contradicted:
         return "error", "a dearer rung passes at the counterexample: the rungs disagree, so one of them is wrong"
     if not f.counter_stated:
@@ -78,3 +84,15 @@ def verdict(f: Findings) -> tuple[str, str]:
     if f.proved:
         return "error", "a proof and a counterexample: they disagree, so our code is wrong"
     return "refuted", "counterexample" + (", also with the needs added" if f.has_needs else "")
+
+
+def astray(controls: Sequence[Control]) -> str:
+    """In words, each control that did not behave, with its numbers; "" where there are some and all did."""
+    if not controls:
+        return "none could be run"
+    wrong = [
+        f"{c.name}: residual {c.residual:.2e} should {'be within' if c.failed else 'exceed'} {c.tolerance:.1e}"
+        for c in controls
+        if not c.as_it_should
+    ]
+    return "; ".join(wrong)

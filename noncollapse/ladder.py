@@ -17,7 +17,7 @@ from dynamics.run import Array
 from dynamics.setting import Setting
 from noncollapse.budget import Budget
 from noncollapse.controls import WITNESSES, controls_of
-from noncollapse.judge import Evidence, Findings, verdict
+from noncollapse.judge import Evidence, Findings, astray, verdict
 from noncollapse.rungs import LAWS, Reading, make_run, read, settings_along
 from noncollapse.search import allowed, find, sample
 
@@ -38,8 +38,9 @@ def climb(claim: Claim, budget: Budget, seed: int = 0, rungs: Sequence[str] | No
     ladder = tuple(r for r in claim.rungs if rungs is None or r in rungs)
     steps = [check(step) for step in claim.proof] if rungs is None or "proof" in rungs else []
     proved = bool(steps) and all(s.proved for s in steps)
+    idle = "; ".join(s.says for s in steps if s.idle)
     if claim.residual is None or not ladder:
-        name, reason = verdict(Findings(False, False, False, False, False, True))
+        name, reason = verdict(Findings(False, False, False, False, False, idle=idle))
         return Climb(_record(claim, name, reason, steps, began, seed, budget), {})
     stated = _Scope(claim, claim.states, "stated", ladder, budget, seed)
     counter, failing = stated.search()
@@ -61,8 +62,9 @@ def climb(claim: Claim, budget: Budget, seed: int = 0, rungs: Sequence[str] | No
         bool(claim.needs),
         counter_needed,
         proved,
-        bool(controls) and all(c.as_it_should for c in controls),
+        astray(controls),
         found is not None and any(c["contradicts"] for c in found["confirmed"]),
+        idle,
     )
     name, reason = verdict(findings)
     record = _record(claim, name, reason, steps, began, seed, budget)

@@ -65,7 +65,10 @@ def deep_lines(transfer: dict[str, Any] | None) -> list[str]:
 
 
 def evidence_lines(proof: Sequence[dict[str, Any]], evidence: Sequence[dict[str, Any]]) -> list[str]:
-    out = [f"  proof {'ok ' if s.get('proved') else '?  '} {s['says']}" for s in proof]
+    out = []
+    for s in proof:
+        note = f"  ({s['note']})" if s.get("note") else ""
+        out.append(f"  proof {'ok ' if s.get('proved') else '?  '} {s['says']}{note}")
     for e in evidence:
         out.append(f"  {e['rung']:<8} {e['under']:<7} {e['settings']:>4} settings  residual {e['residual']:.2e} vs "
                    f"{e['tolerance']:.1e}  {'ok' if e['ok'] else 'FAILS'}  ({e['law']})")  # fmt: skip

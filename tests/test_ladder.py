@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -26,29 +27,35 @@ from noncollapse.judge import VERDICTS, Findings, verdict
 from noncollapse.ladder import climb
 from noncollapse.rungs import FLOOR, LATER, TELLING, ResidualError, read
 from noncollapse.search import EmptyAssumptions, allowed, find, sample
+from noncollapse.text import evidence_lines
 
 TINY = Budget("quick", examples=40, confirm=1, replicas=8, deep_replicas=2)
 
 # --- the judge --------------------------------------------------------------------------------------------------------
 
-TABLE = {  # ran, controls, contradicted, counterexample stated, has needs, counterexample needed, proved; "." is either
-    "0......": "open", "10.....": "error", "111....": "error",
-    "11000.1": "verified", "11000.0": "supported", "11001..": "supported", "110110.": "conditional",
-    "1101110": "refuted", "1101111": "error", "11010.0": "refuted", "11010.1": "error",
+TABLE = {  # idle step, ran, controls, contradicted, counterexample stated, has needs, counterexample needed, proved; "." is either
+    "1.......": "error", "00......": "open", "010.....": "error", "0111....": "error",
+    "011000.1": "verified", "011000.0": "supported", "011001..": "supported", "0110110.": "conditional",
+    "01101110": "refuted", "01101111": "error", "011010.0": "refuted", "011010.1": "error",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("bits", ["".join(b) for b in itertools.product("01", repeat=7)])
+@pytest.mark.parametrize("bits", ["".join(b) for b in itertools.product("01", repeat=8)])
 def test_verdict_table(bits: str) -> None:
     rows = [v for row, v in TABLE.items() if all(r in (".", b) for r, b in zip(row, bits, strict=True))]
     assert len(rows) == 1, "the table names every case once"
-    ran, controls, contradicted, stated, needs, needed, proved = (b == "1" for b in bits)
-    found, reason = verdict(Findings(ran, stated, needs, needed, proved, controls, contradicted))
+    idle, ran, controls, contradicted, stated, needs, needed, proved = (b == "1" for b in bits)
+    astray, step = "" if controls else "noise: 1 should exceed 2", "0 = 0" if idle else ""
+    found, reason = verdict(Findings(ran, stated, needs, needed, proved, astray, contradicted, step))
     assert found == rows[0]
     assert found in VERDICTS
     assert reason
     if found == "conditional":
         assert ("proved" in reason) and ("not proved" in reason) != proved
+    if idle:
+        assert "0 = 0" in reason, "it names the step"
+    elif ran and not controls:
+        assert astray in reason, "it names the control and its numbers"
 
 
 # --- toy claims on unit vectors ---------------------------------------------------------------------------------------
@@ -89,6 +96,40 @@ def test_a_wrong_theory_that_passes_is_an_error() -> None:
     record = climb(toy(proof=(PROVED,), mutants={"the same again": unit_identity}), TINY).record
     assert record["verdict"] == "error"
     assert [c["as_it_should"] for c in record["controls"]] == [True, False]
+    named = r"\(wrong theory: the same again: residual \S+ should exceed \S+\)"  # and not the noise, which did behave
+    assert re.search(named, record["reason"]) and "noise" not in record["reason"]
+
+
+ZERO, ONE = (lambda: sp.Integer(0)), (lambda: sp.Integer(1))
+
+
+@pytest.mark.parametrize(
+    ("step", "verdict"),
+    [
+        (Step("line and twin swapped", ONE, ZERO), "error"),
+        (Step("both the line", ZERO, ZERO), "error"),
+        (Step("both at one size", ZERO, ZERO, at="N = 3"), "error"),
+        (Step("false, and so is the twin", ONE, ONE), "supported"),  # unproved, never false: sympy may be too weak
+        (Step("beyond sympy", lambda: 1 / sp.Integer(0) + int("x"), ONE), "supported"),
+    ],
+)
+def test_a_proof_step_whose_twin_passes_is_an_error(step: Step, verdict: str) -> None:
+    record = climb(toy(proof=(PROVED, step)), TINY).record
+    assert record["verdict"] == verdict
+    assert (step.says in record["reason"]) == (verdict == "error")
+    alone = climb(toy(None, proof=(step,)), TINY, rungs=("proof",)).record
+    assert alone["verdict"] == ("error" if verdict == "error" else "open")
+    (line,) = evidence_lines(alone["proof"], ())
+    assert alone["proof"][0]["note"] in line and line.startswith("  proof ?")
+
+
+def test_a_control_that_fails_where_it_should_pass_is_named() -> None:
+    record = climb(toy(alignment, holds_at=POINTS.replace(views__spread=1.0)), TINY).record
+    assert record["verdict"] == "error"
+    assert re.search(
+        r"a Setting outside its domain where it holds: residual \S+ should be within 1\.0e-07", record["reason"]
+    )
+    assert "none could be run" in climb(toy(alignment), TINY).record["reason"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
