@@ -16,7 +16,7 @@ import numpy as np
 
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR
 from dynamics.matrix_modes import Modes, aligned
-from dynamics.matrix_problem import DEFAULT, Facts, FlowError, Moments, Problem, Stepping, rates
+from dynamics.matrix_problem import DEFAULT, Facts, FlowError, Moments, Problem, Stepping, members, rates, real
 from dynamics.run import Array
 
 
@@ -89,14 +89,14 @@ def predictor_flow(
     Each member steps with its own error control. Raises FlowError (bad input) and SolverError (blow-up, no convergence).
     """
     single = np.ndim(W0) == 2
-    W0, P0 = (np.array(X, float, ndmin=3) for X in (W0, P0))
-    V0 = None if V0 is None else np.array(V0, float, ndmin=3)
+    W0, P0 = members("W0", W0), members("P0", P0)
+    V0 = None if V0 is None else members("V0", V0)
     B, k, d = W0.shape
     for name, X, shape in (("W0", W0, (B, k, d)), ("P0", P0, (B, k, k)), ("V0", V0, (B, k, d))):
         if X is not None and X.shape != shape:
             raise FlowError(f"{name} has shape {X.shape}: with this W0 it must be {shape}")
     r = rates(B, alpha_p, eta, eta if eta_p is None else eta_p, beta)
-    m, t = Moments.of(A, C, B, d), np.asarray(t, float)
+    m, t = Moments.of(A, C, B, d), real("t", t)
     if not levels and (modes := aligned(m, W0, P0, V0, stepping.atol)) is not None:
         coordinates, facts = modes.solve(r, t, stepping)
         return MatrixFlow(t, coordinates, m.basis, modes, single, facts)
@@ -117,9 +117,10 @@ def info_nce_flow(
     Arguments as for `predictor_flow`; tau > 0 is the temperature. It is half the spectral contrastive loss of W/√tau.
     """
     single = np.ndim(W0) == 2
-    W0 = np.array(W0, float, ndmin=3)
+    W0, C = members("W0", W0), members("C", C)
     B, k, d = W0.shape
-    C = np.asarray(C, float)
+    if C.shape[1] != C.shape[2]:
+        raise FlowError(f"C has shape {C.shape[1:]}: give a finite ({d}, {d}) matrix, or one a member")
     m = Moments.of(A, (C + C.mT) / 2, B, d)
     problem = Problem(INFO_NCE, k, d, m, rates(B, _temperature(tau)), _flat((W0 @ m.basis).mT))
     return _solved(problem, ("W",), t, stepping, single)
@@ -133,7 +134,7 @@ def info_nce_sample_flow(
     Memory 8 N² bytes for the scores; N in the thousands at most. Arguments otherwise as for `info_nce_flow`.
     """
     single = np.ndim(W0) == 2
-    W0, X, X_plus = np.array(W0, float, ndmin=3), np.ascontiguousarray(X, float), np.ascontiguousarray(X_plus, float)
+    W0, X, X_plus = members("W0", W0), real("X", X), real("X_plus", X_plus)
     B, k, d = W0.shape
     if X.shape != X_plus.shape or X.ndim != 2 or X.shape[1] != d or not np.isfinite(X + X_plus).all():
         raise FlowError(f"X {X.shape} and X_plus {X_plus.shape} must both be finite (N, {d}), one row a pair")
@@ -151,12 +152,12 @@ def _solved(
     sizes = [q.k * (q.k if name == "P" else q.d) for name in names]
     blocks = np.split(y, np.cumsum(sizes)[:-1], axis=-1)
     shaped = {name: X.reshape(*y.shape[:-1], -1, q.k) for name, X in zip(names, blocks, strict=True)}
-    return MatrixFlow(np.asarray(t, float), shaped, q.moments.basis, None, single, facts)
+    return MatrixFlow(real("t", t), shaped, q.moments.basis, None, single, facts)
 
 
 def _temperature(tau: float) -> float:
-    if not 0 < tau < np.inf:
-        raise FlowError(f"tau = {tau}: the temperature must be a finite number > 0")
+    if np.ndim(tau) or not 0 < real("tau", tau) < np.inf:
+        raise FlowError(f"tau = {tau}: the temperature must be one finite number > 0")
     return tau
 
 

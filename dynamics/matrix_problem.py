@@ -95,7 +95,7 @@ class Moments:
 
     @staticmethod
     def of(A: Array, C: Array, B: int, d: int) -> Moments:
-        A, C = (np.array(M, float, ndmin=3) for M in (A, C))
+        A, C = members("A", A), members("C", C)
         for name, M in (("A", A), ("C", C)):
             if M.shape not in ((1, d, d), (B, d, d)) or not np.isfinite(M).all():
                 raise FlowError(f"{name} has shape {M.shape[1:]}: give a finite ({d}, {d}) matrix, or one a member")
@@ -134,9 +134,11 @@ class Problem:
         Small members go side by side through `matrix_lanes`; whatever those leave, and all else, one by one through
         `matrix_driver`. Every way it can fail becomes a sentence: FlowError, SolverError.
         """
-        t = np.asarray(t, float)
+        t = real("t", t)
         if t.ndim != 1 or not len(t) or not np.isfinite(t).all() or (np.diff(t) <= 0).any():
             raise FlowError("t must be a rising row of finite times, t[0] the start")
+        if not all(0 < level < np.inf for level in levels):
+            raise FlowError(f"levels = {levels}: give finite shares > 0 of ‖W0‖")
         if not np.isfinite(self.y0).all():
             raise FlowError("the start has an entry that is not finite: check W0, P0 and V0")
         B, n = self.y0.shape
@@ -182,11 +184,27 @@ def _raise_failures(stats: Array, rtol: float) -> None:
     raise SolverError(f"{who} {what}")
 
 
+def real(name: str, value: Any) -> Array:
+    """A new array of float64. Raises FlowError for what is complex, text or ragged."""
+    try:
+        return np.asarray(value).astype(float, casting="same_kind")
+    except (TypeError, ValueError):
+        raise FlowError(f"{name} is not made of real numbers: give a number or an array of them") from None
+
+
+def members(name: str, value: Any) -> Array:
+    """Matrices (B, n, m) of B >= 1 members, from such, or from one matrix (n, m). Raises FlowError."""
+    X = real(name, value)
+    if X.ndim not in (2, 3) or not X.size:
+        raise FlowError(f"{name} has shape {X.shape}: give a matrix, or one a member on an axis before it")
+    return X if X.ndim == 3 else X[None]
+
+
 def rates(B: int, *values: Any) -> Array:
     """(B, 4), padded with zeros."""
     out = np.zeros((B, 4))
     for i, value in enumerate(values):
-        value = np.asarray(value, float)
+        value = real("a rate", value)
         if value.shape not in ((), (B,)) or not np.isfinite(value).all() or (value < 0).any():
             raise FlowError(f"a rate has shape {value.shape} or a value below 0: give a number >= 0, or {B} of them")
         out[:, i] = value

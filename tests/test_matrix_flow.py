@@ -187,7 +187,11 @@ Q = problem(0, 2, 3, commuting=True)
     [({"P0": np.eye(3)}, "P0 has shape"), ({"A": np.eye(2)}, "A has shape"), ({"A": np.triu(np.ones((3, 3)))}, "must be symmetric"),
      ({"t": np.array([1.0, 0.0])}, "rising"), ({"eta": -1.0}, "a rate"),
      ({"W0": np.full((2, 3), np.nan)}, "not finite"), ({"C": np.full((3, 3), np.inf)}, "C has shape"),
-     ({"beta": np.ones(2)}, "a rate"), ({"V0": np.ones((3, 3))}, "V0 has shape")],
+     ({"beta": np.ones(2)}, "a rate"), ({"V0": np.ones((3, 3))}, "V0 has shape"),
+     ({"W0": np.ones((1, 1, 2, 3))}, "W0 has shape"), ({"W0": 1.0}, "W0 has shape"), ({"W0": np.ones((0, 2, 3))}, "W0 has shape"),
+     ({"W0": np.ones((2, 3)) * 1j}, "W0 is not made of real"), ({"P0": [["a"]]}, "P0 is not made"), ({"V0": [[1], [1, 2]]}, "V0 is not"),
+     ({"C": np.ones(3)}, "C has shape"), ({"A": 1.0}, "A has shape"), ({"eta": "small"}, "a rate is not"), ({"t": "long"}, "t is not"),
+     ({"levels": (0.5, -1.0)}, "levels ="), ({"levels": (0.0,)}, "levels ="), ({"levels": (np.nan,)}, "levels =")],
 )  # fmt: skip
 def test_bad_input_gets_one_sentence(change: dict, says: str) -> None:
     with pytest.raises(FlowError, match=says) as caught:
@@ -199,5 +203,10 @@ def test_bad_input_gets_one_sentence(change: dict, says: str) -> None:
         Stepping(rtol=0.0)
     with pytest.raises(FlowError, match="temperature"):
         info_nce_flow(Q["W0"], Q["A"], Q["C"], TIMES, tau=0.0)
+    with pytest.raises(FlowError, match="temperature"):
+        info_nce_flow(Q["W0"], Q["A"], Q["C"], TIMES, tau=np.ones(2))  # pyright: ignore[reportArgumentType]
+    for wrong in (np.ones(3), np.ones((3, 2))):
+        with pytest.raises(FlowError, match="C has shape"):
+            info_nce_flow(Q["W0"], Q["A"], wrong, TIMES)
     with pytest.raises(FlowError, match="one row a pair"):
         info_nce_sample_flow(Q["W0"], np.ones((4, 3)), np.ones((5, 3)), TIMES)
