@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynamics import lanes
-from dynamics.kernel_text import assign, at, every_lane, load, mean_square, names, rows, step_length, store
+from dynamics.kernel_text import assign, at, every_lane, finite, load, mean_square, names, rows, step_length, store
 from dynamics.rough_power import HIGH
 from dynamics.tableaus import VERNER_A, VERNER_B, VERNER_E
 from dynamics.trace import Term, Trace
@@ -215,7 +215,8 @@ def judgement(place: Layout, row: dict[str, int], m: int) -> list[str]:
     body += [f"{w[j]} = h * inverse_root(atol + rtol * max(abs({y[j]}), abs(h * {c[j]})), 0)" for j in range(n)]
     defect = mean_square([f"({f[j]} - {e[j]}) * {w[j]}" for j in range(n)])
     body += [f"defect = {defect} * {DEFECT**-2!r}", f"square = {at(row['square'])}"]
-    return [*body, *store(row["square"], ["square if defect <= square else defect"])]  # so that a defect of NaN is one
+    body += ["square = square if defect <= square else defect"]  # so that a defect of NaN is one
+    return [*body, *store(row["square"], [f"square if {finite(z)} else inf"])]
 
 
 def orders(trace: Trace, n: int, m: int, e: int) -> list[Order]:
