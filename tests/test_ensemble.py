@@ -387,7 +387,7 @@ def inside(sets, states, parameters, which: int):
 
 
 def test_the_sets_lie_in_their_basins() -> None:
-    """Their Lyapunov functions fall inside, at random points; the survival set made four times as wide fails."""
+    """Their Lyapunov functions fall inside, at random points; the survival set made forty times as wide fails."""
     rng = np.random.default_rng(0)
     h, b = rng.uniform(0.02, 0.24, 4000), 10 ** rng.uniform(-1.5, 1.5, 4000)
     Q = np.array(phases.survival_form(h, b))
