@@ -8,8 +8,8 @@ both orders (2n columns; (A + B)/2 and (C + Cᵀ)/2), and the invariance loss is
 (x - x⁺, 0).
 
 **Gaussian pairs** come from their joint law, 2 normals a coordinate: (x, x⁺) = L g with L Lᵀ = [[A, C], [Cᵀ, B]], L
-lower triangular. **Their moments** can be drawn without the pairs, from the triangles R of `full_models.bartlett`: the 2d
-columns of L Rᵀ have exactly the moments of the n pairs. Sampled; the law is exact.
+lower triangular. **Their moments** can be drawn without the pairs, from the triangles R of `full_models.bartlett`: as the
+pairs, 2d columns L Rᵀ have A, B and C, and the first d of them have A and C already. Sampled; the law is exact.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
 from dynamics.start import start
 from dynamics.views import moments
-from full_models.batches import Shape, Stream, stream
+from full_models.batches import Batch, Shape, Stream, stream
+from full_models.device import usable
 from full_models.device_march import DeviceMarch
 from full_models.device_stream import device_stream
 from full_models.linear import NORM_LIMIT, population_loss, schedule
@@ -49,11 +51,12 @@ def sgd_ensemble(
     Replica r sees the stream of number seed0 + r, whatever runs beside it; `streams` says who draws it. These are not the
     streams of `linear.sgd`. engine "compiled" (the default on the CPU) or "batched" (tensors on `device`, whose streams come
     from torch generators there: again others).
-    obs (R, T, …): W, P, V, and loss, the population J, in float64. facts: lr, steps, seconds (of the whole group), engine.
+    obs (R, T, …): W, P, V, and loss, the population J, in float64. facts: lr, steps, seconds (of the whole group), engine,
+    dtype. Raises SettingError for what makes no sense.
     diverged: "raise" a SettingError once all are done, or "drop" the Settings in which a replica left ‖·‖ <= 1e6.
     """
     engine = engine or ("compiled" if device == "cpu" else "batched")
-    _check(settings, replicas, dtype, device, engine, diverged)
+    _check(settings, replicas, seed0, dtype, device, engine, diverged)
     groups: dict[tuple[int, int, int], list[int]] = {}
     for i, s in enumerate(settings):
         times, steps, _ = schedule(s, None)
@@ -63,13 +66,13 @@ def sgd_ensemble(
         lanes = [settings[i] for i in indices]
         numbers = range(seed0, seed0 + replicas)
         begin = time.perf_counter()
-        if engine == "compiled":
-            states = _compiled_group(lanes, numbers, np.dtype(dtype), streams)
-        else:
-            with _fits(device):
+        with _fits(device):
+            if engine == "compiled":
+                states = _compiled_group(lanes, numbers, np.dtype(dtype), streams)
+            else:
                 states = _batched_group(lanes, numbers, np.dtype(dtype), streams, device)
-        facts = {"seconds": time.perf_counter() - begin, "engine": engine, "dtype": dtype}
-        runs.update(zip(indices, (_run(s, l, states, facts, device) for l, s in enumerate(lanes)), strict=True))
+            facts = {"seconds": time.perf_counter() - begin, "engine": engine, "dtype": np.dtype(dtype).name}
+            runs.update(zip(indices, (_run(s, l, states, facts, device) for l, s in enumerate(lanes)), strict=True))
     bad = [i for i, run in runs.items() if not _bounded(run)]
     if bad and diverged == "raise":
         raise SettingError(
@@ -79,11 +82,14 @@ def sgd_ensemble(
     return [runs[i] for i in range(len(settings)) if i not in bad]
 
 
-def _check(settings: Sequence[Setting], replicas: int, dtype: str, device: str, engine: str, diverged: str) -> None:
+def _check(
+    settings: Sequence[Setting], replicas: int, seed0: int, dtype: str, device: str, engine: str, diverged: str
+) -> None:
     if not settings:
         raise SettingError("no Settings: give at least one")
-    if replicas < 1:
-        raise SettingError(f"replicas is {replicas}: give a whole number >= 1")
+    for name, value, least in (("replicas", replicas, 1), ("seed0", seed0, 0)):
+        if not isinstance(value, Integral) or value < least:
+            raise SettingError(f"{name} is {value!r}: give a whole number >= {least}")
     for name, value, known in (
         ("dtype", dtype, ("float64", "float32")),
         ("engine", engine, ENGINES),
@@ -93,8 +99,7 @@ def _check(settings: Sequence[Setting], replicas: int, dtype: str, device: str, 
             raise SettingError(f"{name} {value!r} is not one of {', '.join(known)}")
     if device != "cpu" and engine == "compiled":
         raise SettingError('the compiled engine runs on the CPU: use engine = "batched"')
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise SettingError(f"no CUDA GPU for device {device!r}: use device = 'cpu'")
+    usable(device)
     first = settings[0]
     for s in settings:
         if s.network.kind != "linear" or s.objective.loss not in ("predictor", "invariance"):
@@ -136,7 +141,7 @@ def _compiled_group(settings: Sequence[Setting], numbers: Sequence[int], dtype: 
         source, state = streams(settings[0], r, dtype), Weights(*map(aligned_copy, first))
         for t in range(len(times)):
             for block in _blocks(steps, settings[0]) if t else ():
-                compiled(parts, rates, state, source.take(block))
+                compiled(parts, rates, state, _of_type(dtype, source.take(block)))
             for M, kept in zip(state, states, strict=True):
                 kept[i, t] = M
     return states
@@ -165,6 +170,16 @@ def _batched_group(
     return [np.stack(M, axis=1) for M in zip(*rows, strict=True)]
 
 
+def _of_type(dtype: Any, batch: Batch) -> Batch:
+    """The batch itself, unless `streams` that are not the house's drew it in another type."""
+    for M in batch:
+        if M is not None and M.dtype != dtype:
+            raise SettingError(
+                f"a stream gave {M.dtype} for dtype {dtype}: let it draw the type that it is called with"
+            )
+    return batch
+
+
 @contextmanager
 def _fits(device: str) -> Iterator[None]:
     try:
@@ -185,7 +200,7 @@ def _march(
 
     def march(steps: int) -> None:
         for _ in range(steps):
-            drawn = [source.take(1) for source in sources]
+            drawn = [_of_type(dtype, source.take(1)) for source in sources]
             joined = (None if M[0] is None else np.concatenate(M) for M in zip(*drawn, strict=True))
             lanes.step(type(drawn[0])(*(None if M is None else torch.from_numpy(M).to(device) for M in joined)))
 

@@ -28,6 +28,7 @@ class Law:
     def of(setting: Setting) -> Law:
         """Of the Setting's pairs in their own order; exact to rounding. Raises SettingError for views without moments."""
         L = _lower_factor(moments(setting.replace(objective__symmetrised=False)))
+        L.flags.writeable = False  # all who ask for this law are given the same array
         d = len(L) // 2
         blocks = L[:d, :d], L[d:, :d], L[d:, d:]
         off = max(np.abs(b - np.diag(np.diag(b))).max() for b in blocks)
@@ -39,7 +40,7 @@ class Law:
         return Law(convert(self.L), self.diagonals and tuple(convert(v) for v in self.diagonals))
 
     def columns(self, g: Any) -> tuple[Any, Any]:
-        """(X, Y) = L g for columns g (…, 2d, m) of normals or of Rᵀ, which are used up."""
+        """(X, Y) = L g for columns g (…, 2d, m) of normals or of Rᵀ, which may be used up."""
         d = len(self.L) // 2
         if self.diagonals is None:
             return self.L[:d, :d] @ g[..., :d, :], self.L[d:] @ g

@@ -26,9 +26,13 @@ _one, _by, _left, _around, _back = (np.uint64(n) for n in (1, 11, 3, 24, 64 - 24
 
 
 class Normals:
-    """An endless stream of one type; how it is cut into `fill`s does not change it."""
+    """An endless stream of float64 or float32; how it is cut into `fill`s does not change it. Raises ValueError."""
 
     def __init__(self, seed: np.random.SeedSequence, dtype: Any = np.float64) -> None:
+        if np.dtype(dtype) not in (np.float64, np.float32):
+            raise ValueError(f"normals of {np.dtype(dtype)} are not drawn here: ask for float64 or float32")
+        if not isinstance(seed, np.random.SeedSequence):
+            raise ValueError(f"the seed {seed!r} is no SeedSequence: give numpy.random.SeedSequence(…)")
         self.state = np.ones((4, LANES), np.uint64)  # the last row counts
         self.state[:3] = seed.generate_state(3 * LANES, np.uint64).reshape(3, LANES)
         self.words = np.empty(BLOCK // 8, np.uint64)

@@ -15,27 +15,17 @@ from numba.extending import intrinsic
 
 from dynamics.run import Array
 from full_models.tile import ROW_BYTES, ROWS, empty
-from full_models.vectors import INT32, INT64
-
-
-def _at(context: Any, builder: Any, array_type: Any, array: Any, start: Any, count: int) -> Any:
-    """Address of the vector of `count` numbers from number `start` of an array's memory on."""
-    data = context.make_array(array_type)(context, builder, array).data
-    vector = ir.VectorType(context.get_value_type(array_type.dtype), count)
-    return builder.bitcast(builder.gep(data, [start]), vector.as_pointer())
+from full_models.vectors import INT32, Vectors
 
 
 def _mover(count_of: Callable[[int], int]) -> Callable[..., Any]:
     """In compiled code: move(A, a, C, c) copies A[a + v] to C[c + v] of the arrays' memories, v < count_of(bits of a number)."""
 
     def move_code(_: Any, A: Any, a: Any, C: Any, c: Any) -> Any:
-        count, align = count_of(A.dtype.bitwidth), A.dtype.bitwidth // 8
-
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            A, a, C, c = arguments
-            source = _at(context, builder, signature.args[0], A, a, count)
-            target = _at(context, builder, signature.args[2], C, c, count)
-            builder.store(builder.load(source, align=align), target, align=align)
+            code = Vectors(context, builder, A.dtype, count_of(A.dtype.bitwidth))
+            source, first, target, place = code.opened(signature, arguments)
+            code.store(code.load(code.at(source, first)), code.at(target, place))
             return context.get_dummy_value()
 
         return types.void(A, types.int64, C, types.int64), generate
@@ -45,22 +35,20 @@ def _mover(count_of: Callable[[int], int]) -> Callable[..., Any]:
 
 def _turn_code(_: Any, A: Any, a: Any, al: Any, C: Any, c: Any, cl: Any) -> Any:
     """C[c + l cl + v] <- A[a + v al + l] of the arrays' memories, l and v < 4: a square of numbers on its side."""
-    place, align = types.int64, A.dtype.bitwidth // 8
+    place = types.int64
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        A, a, al, C, c, cl = arguments
-
-        def row(array_type: Any, array: Any, start: Any, stride: Any, i: int) -> Any:
-            return _at(context, builder, array_type, array, builder.add(start, builder.mul(stride, INT64(i))), 4)
+        code = Vectors(context, builder, A.dtype, 4)
+        source, a, al, target, c, cl = code.opened(signature, arguments)
 
         def mix(x: Any, y: Any, *order: int) -> Any:
             return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(INT32, 4), list(order)))
 
-        rows = [builder.load(row(signature.args[0], A, a, al, i), align=align) for i in range(4)]
+        rows = [code.load(address) for address in code.rows(source, a, al, 4, 1).values()]
         even, odd = ([mix(rows[i], rows[i + 1], *order) for i in (0, 2)] for order in ((0, 4, 2, 6), (1, 5, 3, 7)))
         turned = [mix(*pair, *order) for order in ((0, 1, 4, 5), (2, 3, 6, 7)) for pair in (even, odd)]
-        for i, numbers in enumerate(turned):
-            builder.store(numbers, row(signature.args[3], C, c, cl, i), align=align)
+        for numbers, address in zip(turned, code.rows(target, c, cl, 4, 1).values(), strict=True):
+            code.store(numbers, address)
         return context.get_dummy_value()
 
     return types.void(A, place, place, C, place, place), generate

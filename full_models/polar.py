@@ -34,7 +34,7 @@ LOWEST = 64  # 2^-64 is below the least u: k + LOWEST >= 0
 
 @dataclass(frozen=True)
 class Form:
-    """What a floating type asks for. whole: the integer of the same length; cells: log2 of u's number; terms: of each series."""
+    """What a floating type asks for. whole: the integer of the same length; cells: log2 of u's number, below the bits of a word; terms: of each series."""
 
     real: type[np.floating[Any]]
     whole: type[np.signedinteger[Any]]
@@ -77,8 +77,8 @@ def _radius_of_a_form(word: Any) -> Callable[[Any], Any]:
     magic = whole(form.bits(1.5 * 2.0**m))  # the bits of k + 1.5·2^m are k more: AVX2 does not convert int64
     unmagic = real(1.5 * 2.0**m + LOWEST)
     one, two, ln2 = real(1), real(2), real(math.log(2))
-    half, cell, positive = real(0.5), real(2.0**-form.cells), whole(np.iinfo(whole).max)
-    as_fraction, below, unused = form.cells == m, real(1 - 2.0 ** -(m + 1)), np.iinfo(whole).bits - m
+    half, cell, last = real(0.5), real(2.0**-form.cells), whole(2**form.cells - 1)
+    as_fraction, below, unused = form.cells == m, real(1 - 2.0 ** -(m + 1)), np.iinfo(whole).bits - form.cells
     first, *rest = (real(2 / (2 * i + 1)) for i in reversed(range(form.log_terms)))
     others = tuple(rest)
 
@@ -86,7 +86,7 @@ def _radius_of_a_form(word: Any) -> Callable[[Any], Any]:
         if as_fraction:  # of a number of [1, 2)
             u = whole(whole(whole(word >> unused) & ones) | one_bits).view(real) - below
         else:
-            u = (real(whole(word >> 1) & positive) + half) * cell
+            u = (real(whole(word >> unused) & last) + half) * cell
         bits = whole(real(u).view(whole) - lifted)
         k = whole(whole(bits >> m) + magic).view(real) - unmagic
         f = whole(whole(bits & ones) + least).view(real) - one

@@ -35,7 +35,7 @@ LARGE = 2**17  # bytes of B up to which its panels stay in a second cache beside
 def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
     """C (m, n) <- alpha A (m, k) B (k, n) + beta C, in place; for compiled code. beta = 0 does not read C.
 
-    All float64 or all float32; C contiguous, A and B contiguous or transposes of such; C overlaps neither. Raises ValueError
+    All float64 or all float32; C contiguous and writeable, A and B contiguous or transposes of such; C overlaps neither. Raises ValueError
     for shapes that do not fit.
     """
     raise NotImplementedError("for compiled code: from Python use numpy")
@@ -43,7 +43,8 @@ def gemm(alpha: float, A: Array, B: Array, beta: float, C: Array) -> None:
 
 @overload(gemm)
 def _gemm(alpha: Any, A: Any, B: Any, beta: Any, C: Any) -> Any:
-    if not (A.dtype == B.dtype == C.dtype and C.layout == "C" and A.layout in "CF" and B.layout in "CF"):
+    fits = A.dtype == B.dtype == C.dtype and C.layout == "C" and A.layout in "CF" and B.layout in "CF"
+    if not (fits and C.dtype in GEMM and C.mutable):
         return None  # numba then says that there is no such product
     real, width = np.dtype(str(C.dtype)).type, ROW_BYTES * 8 // C.dtype.bitwidth
     tiles, panels = (_tiles, _tiles_of_transpose)[A.layout == "F"], (packed, packed_transpose)[B.layout == "F"]

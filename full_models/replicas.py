@@ -3,7 +3,7 @@
 Replica r = (seed, rate) takes exactly the steps that `training.train` takes with that seed and lr: same start, images,
 views and rates, gradients by one vmapped backward, so a result differs from the single run's by rounding alone. Replicas
 of one seed share their views and what their loss draws (directions, masks), which is drawn outside the batch. What has another
-shape cannot be stacked: widths are one batch each (`sweep`), and so are seeds where masks have a size of their own (I-JEPA).
+shape cannot be stacked: widths are one call each, and so are seeds where masks have a size of their own (I-JEPA).
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dynamics.run import Array, Run
 from dynamics.setting import ImageViews, Setting
+from full_models.device import usable
 from full_models.methods import Method
 from full_models.parallel import World
-from full_models.training.loop import OnStep, recorded_steps, usable
+from full_models.training.loop import OnStep, recorded_steps
 from full_models.training.material import Material, batches, material
 from full_models.training.measure import moments_row
 from full_models.training.optimisers import BETAS, TRUST, rate
@@ -78,6 +79,7 @@ def train_replicas(
     no checkpoint: runs are short. Raises RecipeError for what cannot be batched or diverges.
     """
     began = time.perf_counter()
+    seeds, rates = (np.array(list(numbers)).tolist() for numbers in (seeds, rates))  # numpy's own numbers as Python's
     device = _check(recipe, seeds, rates)
     fed = [material(dataclasses.replace(recipe, seed=seed), device) for seed in seeds]
     replicas = [dataclasses.replace(recipe, seed=seed, lr=lr) for seed, lr in product(seeds, rates)]
@@ -107,11 +109,6 @@ def train_replicas(
     }
     setting = Setting(views=ImageViews(data=recipe.data, d=0, count=len(fed[0].train)), seed=seeds[0])
     return Run(setting, "train", np.array(marks, float), obs, facts)
-
-
-def sweep(recipe: Recipe, seeds: Sequence[int], rates: Sequence[float], widths: Sequence[int]) -> dict[int, Run]:
-    """`train_replicas` at each width."""
-    return {width: train_replicas(dataclasses.replace(recipe, width=width), seeds, rates) for width in widths}
 
 
 def stacked(replicas: Sequence[Recipe], shape: tuple[int, int, int], device: str) -> Stack:
@@ -204,8 +201,8 @@ def _move(stack: Stack, recipe: Recipe, name: str, g: Tensor, factor: float, t: 
             if group.get("adapt", True):
                 axes = tuple(range(1, g.ndim))
                 norm, length = (x.norm(dim=axes, keepdim=True) for x in (w, g))
-                usable = (norm > 0) & (length > 0)
-                g = g * torch.where(usable, TRUST * norm / length.where(usable, 1.0), 1.0)
+                nonzero = (norm > 0) & (length > 0)
+                g = g * torch.where(nonzero, TRUST * norm / length.where(nonzero, 1.0), 1.0)
     else:
         g = g + wd * w
     w.sub_(lr * stack.first[name].mul_(recipe.momentum).add_(g))

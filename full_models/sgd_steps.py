@@ -35,7 +35,7 @@ from full_models.vectors import VECTOR_BYTES
 
 
 class Rates(NamedTuple):
-    """Each a number, or an array over the networks (lanes)."""
+    """Each (L,): a number for each of the networks (lanes)."""
 
     h: Any
     eta: Any
@@ -69,7 +69,10 @@ class Weights(NamedTuple):
 
 
 def compiled(parts: Parts, rates: Rates, weights: Weights, batch: Batch) -> None:
-    """Advance the lanes (L, …) in place by the S steps of one replica's batch, all on the same pairs."""
+    """Advance the lanes (L, …) in place by the S steps of one replica's batch, all on the same pairs.
+
+    Rates, weights and batch of one floating type, weights contiguous.
+    """
     arrays = [_for_vectors(batch[0] if M is None else M) for M in batch]  # without a B none is read
     steps = _steps_on_pairs if isinstance(batch, Pairs) else _steps_on_moments
     steps(parts, rates, *weights, *arrays)

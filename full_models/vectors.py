@@ -21,16 +21,17 @@ INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
 @dataclass(frozen=True)
 class Vectors:
-    """Machine code, at the builder's place, that moves and multiplies whole vectors of numbers of a kind."""
+    """Machine code, at the builder's place, that moves and multiplies vectors of numbers of a kind."""
 
     context: Any
     builder: Any
     kind: Any  # numba's type of a number
+    count: int = 0  # numbers of a vector, where it is not a whole one
 
     @property
     def lanes(self) -> int:
         """Numbers of a vector."""
-        return VECTOR_BYTES * 8 // self.kind.bitwidth
+        return self.count or VECTOR_BYTES * 8 // self.kind.bitwidth
 
     @property
     def type(self) -> ir.VectorType:

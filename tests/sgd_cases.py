@@ -27,12 +27,17 @@ VARIANTS = {
     "alpha_p": BASE.replace(training__alpha_p=1.7),
     "decay": BASE.replace(training__eta=0.3),
     "two decays": BASE.replace(training__eta=0.3, training__eta_p=0.1, training__alpha_p=0.6),
+    "decay of P alone": BASE.replace(training__eta=0.0, training__eta_p=0.4),
     "ema": BASE.replace(objective__target="ema", network__tau0=0.5, training__beta=0.7),
     "symmetrised": BASE.replace(objective__symmetrised=True),
     "symmetrised ema": BASE.replace(objective__symmetrised=True, objective__target="ema", training__beta=0.7),
     "through the target": BASE.replace(objective__stop_gradient=False),
     "through, symmetrised": BASE.replace(objective__stop_gradient=False, objective__symmetrised=True),
     "symmetric P": BASE.replace(objective__predictor="symmetric"),
+    "symmetric P, decay, alpha_p": BASE.replace(
+        objective__predictor="symmetric", training__eta=0.3, training__alpha_p=1.7
+    ),
+    "ema, decay": BASE.replace(objective__target="ema", network__tau0=0.5, training__beta=0.7, training__eta=0.3),
     "no predictor": BASE.replace(objective__predictor="none"),
     "invariance": BASE.replace(objective__loss="invariance", training__eta=0.1),
     "images": BASE.replace(views=ImageViews(d=3, count=64)),

@@ -7,9 +7,9 @@ import pytest
 import torch
 from sgd_cases import BASE, FORMS, ROUNDING, STEPS, VARIANTS, SamePairs, gap
 
-from dynamics.setting import GaussianViews, PointViews, SettingError
+from dynamics.setting import GaussianViews, PointViews, Setting, SettingError
 from full_models.batches import Moments, Pairs, Shape
-from full_models.ensemble import sgd_ensemble
+from full_models.ensemble import _bounded, sgd_ensemble
 from full_models.linear import sgd
 from full_models.sgd_steps import aligned_copy
 from full_models.vectors import VECTOR_BYTES
@@ -114,7 +114,7 @@ def test_a_run_does_not_depend_on_what_runs_beside_it(engine: str, batch: int) -
         (alone,) = sgd_ensemble([setting], 2, seed0=67, engine=engine)
         for name in ("W", "P", "loss"):
             np.testing.assert_allclose(alone[name], runs[i][name][67:69], rtol=1e-11)  # products may round otherwise
-    assert [run.facts["steps"] for run in runs] == [10, 20, 10, 20, 20]
+    assert [run.facts["steps"] for run in runs] == [10, 20, 10, 20, 20]  # t_end = 1 over each rate
     assert [run.setting for run in runs] == many
     ends = runs[1]["W"][:, -1]
     assert np.abs(ends[0] - ends[1]).max() > 1e-3  # other noise: order of the step, far above rounding
@@ -124,9 +124,11 @@ def test_a_run_does_not_depend_on_what_runs_beside_it(engine: str, batch: int) -
     ).all()  # common random numbers: the rates' difference has less noise than either
 
 
-def test_the_engines_and_the_forms_agree_in_law_with_autograd() -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_the_engines_and_the_forms_agree_in_law_with_autograd(form: str) -> None:
     """Mean weights after 20 steps from own streams, against 2000 replicas by autograd with theirs."""
-    setting = BASE.replace(training__batch=8, training__t_end=1.0, training__points=2)
+    setting = BASE.replace(training__batch={"pairs": 2, "moments": 8}[form], training__t_end=1.0, training__points=2)
+    assert Shape.of(setting).by_moments == (form == "moments")
     expected = sgd(setting, 2000)["W"][:, -1].reshape(2000, -1)
     for engine in ENGINES:
         (run,) = sgd_ensemble([setting], 2000, engine=engine)
@@ -137,16 +139,31 @@ def test_the_engines_and_the_forms_agree_in_law_with_autograd() -> None:
         assert (np.abs(ratio) < 4.5 * np.sqrt(4 / 2000)).all()  # se of log s² is √(2/n); two of them, 6 weights
 
 
+def narrow(setting: Setting, replica: int, dtype: object) -> SamePairs:
+    """A stream that does not ask which type is wanted."""
+    return SamePairs(setting, replica, np.float32)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: sgd_ensemble([], 1), "no Settings"),
-        (lambda: sgd_ensemble([BASE], 0), "replicas is 0"),
+        (lambda: sgd_ensemble([BASE], 0), "replicas is 0: give a whole number >= 1"),
+        (lambda: sgd_ensemble([BASE], 1.5), "replicas is 1.5: give a whole number >= 1"),
+        (lambda: sgd_ensemble([BASE], 1, seed0=-1), "seed0 is -1: give a whole number >= 0"),
+        (lambda: sgd_ensemble([BASE], 1, seed0=0.5), "seed0 is 0.5: give a whole number >= 0"),
+        (lambda: sgd_ensemble([BASE], 1, device="cud"), "device 'cud' is not known: use cpu or cuda"),
+        (lambda: sgd_ensemble([BASE], 1, device="meta"), "device 'meta' is not known: use cpu or cuda"),
+        (lambda: sgd_ensemble([BASE], 1, streams=narrow), "a stream gave float32 for dtype float64"),
+        (lambda: sgd_ensemble([BASE], 1, engine="batched", streams=narrow), "a stream gave float32 for dtype float64"),
         (lambda: sgd_ensemble([BASE], 1, dtype="float16"), "dtype 'float16' is not one of"),
         (lambda: sgd_ensemble([BASE], 1, engine="fast"), "engine 'fast' is not one of"),
         (lambda: sgd_ensemble([BASE], 1, diverged="keep"), "diverged 'keep' is not one of"),
         (lambda: sgd_ensemble([BASE], 1, device="cuda", engine="compiled"), 'use engine = "batched"'),
         (lambda: sgd_ensemble([BASE, BASE.replace(seed=4)], 1), "share no batches"),
+        (lambda: sgd_ensemble([BASE, BASE.replace(views__angle=0.1)], 1), "share no batches"),
+        (lambda: sgd_ensemble([BASE, BASE.replace(objective__symmetrised=True)], 1), "share no batches"),
+        (lambda: sgd_ensemble([BASE, BASE.replace(training__batch=6)], 1), "share no batches"),
         (lambda: sgd_ensemble([BASE.replace(objective__predictor="optimal")], 1), "use full_models.linear.sgd"),
         (lambda: sgd_ensemble([BASE.replace(objective__loss="nt_xent")], 1), "use predictor or invariance"),
         (lambda: sgd_ensemble([BASE.replace(views=PointViews())], 1), "no linear moments"),
@@ -159,7 +176,7 @@ def test_bad_input_says_what_to_do(call, message: str) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has the device")
 def test_an_absent_gpu_is_named() -> None:
-    with pytest.raises(SettingError, match="no CUDA GPU for device 'cuda'"):
+    with pytest.raises(SettingError, match="device 'cuda' is not there"):
         sgd_ensemble([BASE], 1, device="cuda")
 
 
@@ -172,3 +189,13 @@ def test_a_diverging_rate_is_named_or_dropped_and_the_others_stay(engine: str) -
     (kept,) = sgd_ensemble([good, wild], 2, engine=engine, diverged="drop")
     (alone,) = sgd_ensemble([good], 2, engine=engine)
     np.testing.assert_allclose(kept["W"], alone["W"], rtol=1e-11)  # products may round otherwise
+
+
+@pytest.mark.parametrize("name", ["W", "P", "V"])
+@pytest.mark.parametrize("value", [2e6, np.nan])
+def test_a_run_is_bounded_only_where_all_its_weights_are(name: str, value: float) -> None:
+    (run,) = sgd_ensemble([VARIANTS["ema"]], 2, dtype=np.dtype("float32"))  # pyright: ignore[reportArgumentType]
+    assert _bounded(run)
+    assert run.facts["dtype"] == "float32"  # a name, which goes into JSON, whatever named it
+    run[name][1, -1, 0, 0] = value  # beyond NORM_LIMIT, 1e6
+    assert not _bounded(run)

@@ -91,6 +91,14 @@ def test_types_and_layouts_it_does_not_have_are_refused() -> None:
             product(1.0, A[:, :4].copy(), bad, 0.0, A)
     with pytest.raises(TypingError, match="gemm"):
         product(1.0, A, A.T, 0.0, np.ones((4, 4)).T)  # a transposed result
+    for kind in ("int64", "complex128"):
+        with pytest.raises(TypingError, match="gemm"):
+            product(1.0, *[np.ones((4, 4), kind)] * 2, 0.0, np.ones((4, 4), kind))
+    fixed = np.ones((4, 4))
+    fixed.flags.writeable = False
+    with pytest.raises(TypingError, match="gemm"):
+        product(1.0, A, A.T, 0.0, fixed)
+    assert (fixed == 1).all()  # refused before it was written to
     with pytest.raises(NotImplementedError, match="from Python use numpy"):
         gemm(1.0, A, A.T, 0.0, np.ones((4, 4)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from itertools import product
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from full_models import replicas
 from full_models.methods.joint import JointEmbedding
 from full_models.parallel import World
-from full_models.replicas import stacked, sweep, take_step, train_replicas
+from full_models.replicas import stacked, take_step, train_replicas
 from full_models.training import Recipe, RecipeError, train
 from full_models.training.material import Material, batches, material
 from full_models.training.optimisers import rate, set_rates
@@ -101,10 +102,11 @@ def test_a_run_of_replicas_is_the_runs_side_by_side(method: str) -> None:
     assert not np.allclose(together["spectrum"][0], together["spectrum"][2], rtol=1e-2, atol=1e-4)  # and other seeds
 
 
-def test_widths_are_one_batch_each() -> None:
-    runs = sweep(dataclasses.replace(SMALL, method="directclr", dim=4, epochs=1), (0,), (1e-3,), (8, 12))
-    assert list(runs) == [8, 12]
-    assert runs[8].facts["recipe"]["width"] == 8
+def test_seeds_and_rates_may_be_numpys() -> None:
+    short = dataclasses.replace(SMALL, method="directclr", dim=4, epochs=1)
+    runs = [train_replicas(short, *given) for given in ((np.arange(2), np.array([1e-3])), (range(2), [1e-3]))]
+    np.testing.assert_array_equal(*(run["loss"] for run in runs))
+    assert json.dumps(runs[0].facts["seeds"]) == "[0, 1]"  # numpy's own whole numbers are no JSON
 
 
 @pytest.mark.usefixtures("double")
@@ -134,6 +136,7 @@ def test_a_draw_inside_a_loss_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     ("change", "seeds", "rates", "words"),
     [
         ({}, (), (1e-3,), "at least one"),
+        ({}, (0,), np.array([]), "1 seeds and 0 rates: give at least one of each"),
         ({"precision": "bf16"}, (0,), (1e-3,), "float32"),
         ({"method": "random", "dim": None}, (0,), (1e-3,), "trains nothing"),
         ({"method": "i-jepa", **VIT}, (3, 8), (1e-3,), "differs from seed to seed: give one seed"),

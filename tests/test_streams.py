@@ -10,6 +10,7 @@ import torch
 from sgd_cases import BASE, VARIANTS
 from sgd_law import FOUR_SE, LAWS, drawn, entries, least_p_of, least_p_value, standard_errors_off, worst
 
+from dynamics.images import image_pool
 from dynamics.setting import GaussianViews, ImageViews
 from dynamics.views import moments
 from full_models import batches, device_stream
@@ -42,6 +43,34 @@ def test_the_factor_of_a_law_has_its_covariance_also_where_cholesky_has_none(sin
     assert (np.triu(L, 1) == 0).all()
     rounding = 100 * 2.0**-52 * np.abs(joint).max()  # 100 eps: sums of 2 d = 6 products, and an eigendecomposition
     assert np.abs(L @ L.T - joint).max() < rounding
+
+
+def test_a_law_is_diagonal_where_it_is_but_not_where_an_angle_is_small() -> None:
+    assert Law.of(LAWS["commuting"]).diagonals is not None
+    assert Law.of(LAWS["commuting"].replace(views__angle=1e-6)).diagonals is None
+    assert Law.of(LAWS["commuting"].replace(views__twist=1e-6)).diagonals is None
+
+
+def test_a_law_that_all_streams_share_cannot_be_written_to() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        Law.of(BASE).L[0, 0] = 0.0
+
+
+@pytest.mark.parametrize("batch", [2, 30])
+@pytest.mark.parametrize("name", ["predictor", "images"])
+def test_another_seed_is_other_noise(name: str, batch: int) -> None:
+    """Of the same pool of images, which a seed changes too."""
+    setting = VARIANTS[name].replace(training__batch=batch)
+    pool = image_pool(setting.views, setting.seed) if name == "images" else None
+    ours, others = stream(setting, 0), stream(setting.replace(seed=setting.seed + 1), 0)
+    here, there = (
+        device_stream.device_stream(s, range(3), torch.float64, "cpu")
+        for s in (setting, setting.replace(seed=setting.seed + 1))
+    )
+    if pool is not None:
+        ours.x, others.x, here.x, there.x = pool.x, pool.x, *[torch.from_numpy(pool.x)] * 2
+    assert np.abs(ours.take(9)[0] - others.take(9)[0]).max() > 0.01  # of the order of the batch's moments, 0.1 to 1
+    assert (next(here.take())[0] - next(there.take())[0]).abs().max() > 0.01  # the same
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -83,7 +112,8 @@ def test_moments_of_a_smaller_batch_are_right_in_the_mean_and_found_by_their_spr
     setting = LAWS["one direction"]
     batch = drawn(setting.replace(training__batch=7), "numpy")
     mean, covariance = standard_errors_off(setting, batch)
-    assert mean < 4.5 and covariance > 8
+    assert mean < 4.5  # standard errors, as above
+    assert covariance > 8  # standard errors; that of the right batch stays below 5
     assert least_p_value(setting, batch) < FOUR_SE
 
 
@@ -135,7 +165,7 @@ def test_a_devices_images_do_not_depend_on_what_runs_beside_them(batch: int) -> 
         for r in (range(60, 200), range(126, 130))
     )
     for one, other in zip(many, few, strict=True):
-        assert one.shape[:2] == (16, 140)
+        assert one.shape[:2] == (16, 140)  # steps of a block, and replicas 60 to 199
         np.testing.assert_allclose(one[:, 66:70], other, rtol=1e-12, atol=1e-14)  # products may round otherwise
         assert (one[:, :-1] - one[:, 1:]).abs().amax((0, 2, 3)).min() > 0.01  # every replica has its own
 
@@ -165,7 +195,7 @@ def test_how_many_teams_are_drawn_together_does_not_change_a_stream(
         assert source.together == (1 if room == 1 else 2**28 // (64 * 16 * 6 * min(batch, 3) * 8))
         drawn.append([torch.stack(M) for M in zip(*source.take(), strict=True) if M[0] is not None])
     for one, other in zip(*drawn, strict=True):
-        assert one.shape[:2] == (16, 140)
+        assert one.shape[:2] == (16, 140)  # steps of a block, and replicas 60 to 199
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)  # products may round otherwise
         assert (one[:, :-1] - one[:, 1:]).abs().amax((0, 2, 3)).min() > 0.01  # every replica has its own
 

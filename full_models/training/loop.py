@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dynamics.run import Array, Run
 from dynamics.setting import ImageViews, Setting
+from full_models.device import usable
 from full_models.methods import Method
 from full_models.parallel import World, check_batch, processes
 from full_models.training import checkpoint
@@ -105,19 +106,6 @@ def train(
             progress.finished = _final_probes(progress, recipe, fed, device)
             save()
         return _run(progress, recipe, fed, steps, device)
-
-
-def usable(device: str) -> str:
-    """The device's name; raises RecipeError if torch knows no such device or the GPU is absent."""
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = "unknown"
-    if kind not in ("cpu", "cuda"):
-        raise RecipeError(f"device {device!r} is not known: use cpu or cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise RecipeError(f"device {device!r} is not there: torch sees no GPU here; the same run works with device cpu")
-    return device
 
 
 def recorded_steps(steps: int, records: int) -> list[int]:
