@@ -108,6 +108,11 @@ def share_picture(run: Run) -> Picture:
     return Picture(r"$\|W(t)\|/\|W(0)\|$", share(run)[..., None], log=True)
 
 
+def vanishing_picture(run: Run) -> Picture:
+    """‖W(t)‖ / ‖W(0)‖, which the claim says tends to 0."""
+    return Picture(r"$\|W(t)\|/\|W(0)\|$", share(run)[..., None], np.zeros((len(run.t), 1)), log=True)
+
+
 def final_log_ratio(better: str, worse: str, name: str = "variance") -> Callable[[Mapping[str, Run]], Array]:
     """A gauge: ln of the ratio of an observable (R, T) of two deep Runs at their last times, predicted positive."""
 

@@ -18,7 +18,7 @@ from derivations.common import (
     SPECTRA,
     STARTS,
     norm,
-    picture_singular_values,
+    picture_vanishing,
 )
 from derivations.invariance_proofs import LIMIT
 from dynamics.observe import singular_values
@@ -39,6 +39,11 @@ def smallest_kept(run: Run) -> Array:
     if sigma.shape[-1] < d:
         return np.zeros((len(sigma), 1))
     return (sigma[:, -1, d - 1] / sigma[:, 0, d - 1])[:, None]
+
+
+def _smallest_picture(run: Run) -> Picture:
+    sigma = singular_values(run["W"])[..., -1:]
+    return Picture("smallest singular value of W", sigma, np.zeros(sigma.shape[1:]))
 
 
 def vanish_late(setting: Setting) -> float:
@@ -107,7 +112,7 @@ CLAIMS = (
         scope="all dimensions",
         corrected_by="byol-no-predictor-solution",
         explains="Without predictor the flow is dW/dt = -W X': only the directions that the augmentation moves collapse.",
-        picture=picture_singular_values,
+        picture=picture_vanishing,
         transfer=Transfer(
             ("simsiam-mlp-no-predictor",),
             "without a predictor the deep variance falls: log(start / end)",
@@ -133,7 +138,7 @@ CLAIMS = (
         corrected_by="byol-no-stop-gradient-bound",
         explains="Without stop-gradient d/dt ‖W‖² = -4J <= -2 λ_min(X')‖W‖²: collapse is proved only where the noise X' is "
         "positive definite. With X' singular, P -> I on what is left reaches J = 0 with W != 0.",
-        picture=picture_singular_values,
+        picture=picture_vanishing,
         transfer=Transfer(
             ("simsiam-mlp-no-stopgrad",),
             "without stop-gradient the deep variance falls: log(start / end)",
@@ -163,7 +168,7 @@ CLAIMS = (
         corrected_by="byol-blind-mode",
         explains="Identical views give C = A, of full rank whenever the data has it. Low rank of C comes from views that "
         "share nothing along a direction, that is, from too much noise and no signal, not from too little.",
-        picture=picture_singular_values,
+        picture=picture_vanishing,
     ),
     Claim(
         "byol-condition-full-rank",
@@ -190,7 +195,7 @@ CLAIMS = (
         explains="Where the views share nothing the predictor dies, and with it the gradient of the encoder: p w vanishes "
         "(byol-blind-mode), but w² ends at its kept offset w² - p²/alpha_p where that is positive. So full rank of C is neither "
         "sufficient (byol-no-collapse) nor necessary for W to keep its rank; what is lost is the prediction.",
-        picture=picture_singular_values,
+        picture=_smallest_picture,
     ),
     Claim(
         "byol-blind-mode",

@@ -56,6 +56,12 @@ def origin_violates(run: Run) -> Array:
     return (gap <= 1e-12).astype(float)[:, None]  # far below any gap a random V leaves, above rounding
 
 
+def _violation_picture(run: Run) -> Picture:
+    A, _, C = moments_of(run)
+    gap = norm(run["P"] @ run["W"] @ A - run["V"] @ C.T)
+    return Picture(r"$\|PWA-\bar WC^\top\|$ from $W=0$" + "\n(claimed not to be 0)", gap[..., None])
+
+
 def origin_moves(run: Run) -> Array:
     """1 if W and V do not move at W = 0, where the note says that collapse is no fixed point; 0 else."""
     speed = (norm(run["dW"]) + norm(run["dV"]))[:, 0]
@@ -142,7 +148,7 @@ CLAIMS = (
         corrected_by="byol-origin-stationary",
         explains="At W = 0 the target, a copy or an average of W, is 0 as well: the condition reads 0 = 0. Moreover it is "
         "sufficient, not necessary: the flow of W stops where Pᵀ(PWA - W̄Cᵀ) = 0.",
-        picture=picture_singular_values,
+        picture=_violation_picture,
     ),
     Claim(
         "byol-collapse-fixed-point",
@@ -158,7 +164,7 @@ CLAIMS = (
         explains="Every term of both flows contains W or the target as a factor, so W = W̄ = 0 is at rest for every P. "
         "What the asymmetry changes is how the origin attracts: not at all from generic starts without weight decay, "
         "and from a whole basin with it.",
-        picture=picture_singular_values,
+        picture=lambda run: Picture("singular values of W\n(claimed to leave 0)", singular_values(run["W"])),
     ),
     Claim(
         "byol-origin-stationary",

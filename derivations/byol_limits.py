@@ -17,7 +17,6 @@ from derivations.common import (
     ROTATIONS,
     STARTS,
     norm,
-    picture_singular_values,
     relative,
 )
 from dynamics.observe import singular_values
@@ -77,6 +76,14 @@ def rank_loss(run: Run) -> Array:
     if sigma.shape[-1] < d:
         return np.ones((len(sigma), 1))
     return _settled(sigma[:, :, d - 1], run)
+
+
+def _rank_picture(run: Run) -> Picture:
+    """All d singular values, those that an encoder with k < d outputs lacks as 0."""
+    sigma = singular_values(run["W"])
+    lacking = run["W"].shape[-1] - sigma.shape[-1]
+    sigma = np.pad(sigma, ((0, 0), (0, 0), (0, lacking)))
+    return Picture("the d singular values of W\n(none claimed to vanish)", sigma)
 
 
 def complete_loss(run: Run) -> Array:
@@ -166,7 +173,7 @@ CLAIMS = (
         proof=SETTLES,
         scope="modes, which the balanced aligned start and commuting A and C make exact",
         corrected_by="byol-aligned-limit",
-        picture=picture_singular_values,
+        picture=_rank_picture,
         explains="Full rank of C is not enough: an encoder with k < d outputs has no rank d, and a start with P(0) negative "
         "beyond W(0) lies in the basin of collapse even without weight decay.",
         transfer=Transfer(
@@ -216,7 +223,7 @@ CLAIMS = (
         proof=SETTLES,
         scope="modes, which the balanced aligned start and commuting A and C make exact",
         corrected_by="byol-survival",
-        picture=picture_singular_values,
+        picture=lambda run: Picture("singular values of W\n(claimed not all to vanish)", singular_values(run["W"])),
         explains="Weight decay beyond c²/4a, or a start in the basin of collapse, collapses the encoder with all three "
         "conditions in place.",
         transfer=Transfer(

@@ -64,6 +64,12 @@ def picture_singular_values(run: Run) -> Picture:
     return Picture("singular values of W", singular_values(run["W"]))
 
 
+def picture_vanishing(run: Run) -> Picture:
+    """σ_k(W(t)), which the claim says tend to 0."""
+    sigma = singular_values(run["W"])
+    return Picture("singular values of W", sigma, np.zeros(sigma.shape[1:]))
+
+
 def smallest_positive(values: tuple[float, ...]) -> float:
     """The smallest eigenvalue that is not 0; infinity if all are."""
     return min((v for v in values if v > 0), default=np.inf)

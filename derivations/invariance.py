@@ -18,6 +18,7 @@ from derivations.common import (
     STARTS,
     norm,
     picture_singular_values,
+    picture_vanishing,
     relative,
     smallest_positive,
 )  # fmt: skip
@@ -92,7 +93,7 @@ def spread_rate(run: Run, sign: float = 1.0) -> Array:
 
 def spread_picture(run: Run) -> Picture:
     cov = embedding_covariance(run["W"], moments(run.setting).A)
-    return Picture("total variance E‖z‖²", np.trace(cov, axis1=-2, axis2=-1)[..., None])
+    return Picture("total variance E‖z‖²\n(claimed never to rise)", np.trace(cov, axis1=-2, axis2=-1)[..., None])
 
 
 def pair_rate(run: Run, factor: float = 2.0) -> Array:
@@ -125,7 +126,7 @@ CLAIMS = (
         proof=(REDUCTION, MODE, LIMIT),
         scope="all dimensions, linear encoder, S positive definite",
         corrected_by="invariance-kernel",
-        picture=picture_singular_values,
+        picture=picture_vanishing,
         explains="Where the augmentation leaves a direction untouched (S singular), the loss is blind to it: W keeps that "
         "part of its start for ever and the loss is 0 without collapse.",
         transfer=Transfer(
@@ -239,7 +240,7 @@ CLAIMS = (
         proof=(REDUCTION, MODE, LIMIT),
         scope="all dimensions, S positive definite",
         corrected_by="invariance-kernel",
-        picture=picture_singular_values,
+        picture=picture_vanishing,
         explains="S is only positive semidefinite. On its kernel (directions no augmentation moves) nothing decays.",
         transfer=Transfer(
             ("invariance-mlp", "invariance-resnet"),

@@ -89,7 +89,7 @@ ASSUMPTION3 = Claim(
     proof=(ASYMMETRY, REDUCTION),
     scope="all dimensions: P and F that commute share eigenvectors, a mode of isotropic data, and modes stay modes",
     corrected_by="tian-asymmetry-law",
-    picture=lambda run: Picture(r"$\|P-P^\top\|/\|P(0)\|$", norm(asymmetry(run))[..., None]),
+    picture=lambda run: Picture(r"$\|P-P^\top\|/\|P(0)\|$", norm(asymmetry(run))[..., None], np.zeros((len(run.t), 1))),
     explains="The paper assumes symmetry and then symmetrises the flow; the gradient flow itself does not keep it. "
     "The commutator of P with F feeds the antisymmetric part, so symmetry survives only where the two already share "
     "eigenvectors; elsewhere the asymmetry rises first and then decays.",
@@ -269,7 +269,10 @@ ALIGNMENT = Claim(
     mutants={"eigenspaces stay as they are": lambda run: eigenspaces(run) - _first(run)},
     corrected_by="tian-normalised-alignment",
     picture=lambda run: Picture(
-        r"$\|[F,P]\|/(\|F\|\|P\|)$", normalised_commutator(run["W"] @ run["W"].mT, run["P"])[..., None], log=True
+        r"$\|[F,P]\|/(\|F\|\|P\|)$",
+        normalised_commutator(run["W"] @ run["W"].mT, run["P"])[..., None],
+        np.zeros((len(run.t), 1)),
+        log=True,
     ),
     explains="Under a decay beyond the threshold K stays positive because of the decay itself, F and P vanish, and "
     "the commutator with them, while its normalised form and the angles between eigenvectors stay where they were; "

@@ -17,7 +17,7 @@ from derivations.assumptions_tian import (
     a_of,
     isotropic,
     share,
-    share_picture,
+    vanishing_picture,
 )
 from derivations.byol_mode_proofs import BALANCE, PARABOLA_SPEED, REDUCTION
 from derivations.claim import Claim, Picture
@@ -195,7 +195,7 @@ TRIVIAL_BASIN = Claim(
     ),
     scope="modes on the parabola, tau = 1: p' is negative between 0 and p-",
     corrected_by="tian-basin-sides",
-    picture=share_picture,
+    picture=vanishing_picture,
     explains="On the parabola p- is the boundary. Off it the boundary is a curve in the (p, s) plane, the stable "
     "manifold of the saddle: a small predictor with a large encoder is carried up by s before weight decay can act, "
     "so p(0) alone decides nothing.",

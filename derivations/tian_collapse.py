@@ -17,8 +17,8 @@ from derivations.assumptions_tian import (
     STOP_GRADIENT,
     final_log_ratio,
     share,
-    share_picture,
     smallest_noise,
+    vanishing_picture,
 )
 from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture, Transfer
@@ -91,7 +91,7 @@ THEOREM2 = Claim(
     ),
     scope="all dimensions: the rate is at least the smallest eigenvalue of X' + eta I, where that is positive",
     corrected_by="byol-no-stop-gradient-bound",
-    picture=share_picture,
+    picture=vanishing_picture,
     transfer=Transfer(
         deep=("simsiam-mlp", "simsiam-mlp-no-stopgrad"),
         says="the variance that survives with the stop-gradient exceeds what survives without it",
@@ -208,7 +208,7 @@ NO_PREDICTOR = Claim(
     ),
     scope="all dimensions, X' + eta I positive definite",
     corrected_by="byol-no-predictor-solution",
-    picture=share_picture,
+    picture=vanishing_picture,
     transfer=Transfer(
         deep=("simsiam-mlp", "simsiam-mlp-no-predictor"),
         says="the variance that survives with a predictor exceeds what survives without one",

@@ -242,7 +242,8 @@ MANIFOLD = Claim(
         "factors in the other order": lambda run: manifold(run, "transposed"),
     },
     corrected_by="tian-manifold-distance",
-    picture=share_picture,  # at the counterexample W goes to 0, where a distance over its norm is rounding
+    # at the counterexample W goes to 0, where a distance over its norm is rounding
+    picture=lambda run: Picture(r"$\|W(t)\|/\|W(0)\|$" + "\n(claimed not to vanish)", share(run)[..., None], log=True),
     explains="Every point of the manifold is stationary, but not every start ends there: a predictor with a negative "
     "eigenvalue can take the encoder with it to zero in that direction, where W = 0 is stationary too, and P keeps "
     "what the balance left it. On the manifold P need not be symmetric and need not commute with W Wᵀ.",

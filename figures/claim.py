@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from figures import style
@@ -25,7 +27,12 @@ NAMES = {
 }
 MARKERS = {"descent": ("s", 5.5), "sgd": ("o", 3.5), "deep": ("^", 4.5)}  # sizes differ: agreeing rungs stay visible
 OTHER = ("D", 4.0)
+Measured = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]  # by rung: x (T,) and the curves (R, T, m)
 DECADE = 10.0  # curves that span less than this read better on a linear axis
+GREY, UNSEEN = "#333333", "#dcdcdc"
+FLOOR = 1e-12  # of the largest value: less of a flow is rounding and the integrator's atol of 1e-14, not the flow
+MOST_MARKERS = 12  # a curve: more of them touch each other at column width
+FEWEST_MARKERS = 4
 MOST_CURVES = 12  # beyond this single curves cannot be told apart: an evenly spaced choice is drawn, and counted
 
 
@@ -49,36 +56,59 @@ def _curves(ax: Axes, picture: Mapping[str, Any], trace: Arrays, claim_id: str) 
     if not rungs:
         raise UnreadableRecord(f"the trace of {claim_id} holds no rung: {verify_remedy(claim_id)}")
     curves = {name: finite(value, f"{name} in the trace of {claim_id}") for name, value in trace.items()}
-    measured = {r: curves[f"{r}_measured"] for r in rungs}
-    m = measured[rungs[0]].shape[-1]
+    m = curves[f"{rungs[0]}_measured"].shape[-1]
     shown = np.unique(np.linspace(0, m - 1, min(m, MOST_CURVES)).round().astype(int))
+    measured = {r: (curves[f"{r}_x"], curves[f"{r}_measured"][..., shown]) for r in rungs}
     inks = style.colours(len(shown))
-    if "claimed" in curves:
-        _claimed(ax, curves["claimed_x"], curves["claimed"], shown, inks, fails)
-    for rung in rungs:
-        for ink, j in zip(inks, shown, strict=True):
-            _rung(ax, rung, curves[f"{rung}_x"], measured[rung][..., j], ink)
-    stack = np.concatenate([v[..., shown].ravel() for v in measured.values()])
-    if picture.get("log") and (stack > 0).any() and stack.max() > DECADE * max(stack.min(), 0.0):
+    stack = np.concatenate([y.ravel() for _, y in measured.values()])
+    claimed = curves["claimed"][:, shown] if "claimed" in curves else None
+    log = bool(picture.get("log")) and (stack > 0).any() and stack.max() > DECADE * max(stack.min(), 0.0)
+    on_axis = claimed is not None and not (log and claimed.max() <= 0)  # a log axis has no place for a claimed 0
+    floor = FLOOR * float(stack.max()) if log and "flow" in rungs and stack.min() < FLOOR * stack.max() else 0.0
+    if floor:
+        measured = _until_floor(measured, floor)
+    if claimed is not None and on_axis:
+        _claimed(ax, curves["claimed_x"], claimed, inks, fails)
+    for rung, (x, y) in measured.items():
+        for j, ink in enumerate(inks):
+            _rung(ax, rung, x, y[..., j], ink, j, len(inks))
+    if log:
         ax.set_yscale("log")
-    elif np.ptp(stack) < 1e-9 * max(1.0, float(np.abs(stack).max())) and "claimed" not in curves:
-        _flat(ax, float(stack.mean()))
+    else:
+        _flat(ax, np.concatenate([stack, claimed.ravel()]) if claimed is not None else stack)
     ax.set_xlabel(picture["xlabel"])
-    count = f" ({len(shown)} of {m} curves)" if len(shown) < m else ""
-    ax.set_ylabel(picture["ylabel"] + count)
+    ax.set_ylabel(picture["ylabel"] + (f" ({len(shown)} of {m} curves)" if len(shown) < m else ""))
     if fails:
         ax.set_title("at the counterexample", color="#a33d00")
-    _legend(ax, rungs, "claimed" in curves, fails, m)
+    handles: list[Artist] = [] if claimed is None else [_claimed_key(claimed, fails, on_axis)]
+    handles += _keys(rungs, m)
+    if floor:
+        ax.set_ylim(bottom=floor / 10)
+        ax.axhspan(floor / 10, floor, color=UNSEEN, zorder=5)
+        handles.append(Patch(facecolor=UNSEEN, label="below the integrator's floor"))
+    ax.figure.legend(handles=handles, loc="outside upper left", ncols=2, columnspacing=1.0)
 
 
-def _flat(ax: Axes, level: float) -> None:
+def _until_floor(measured: Measured, floor: float) -> Measured:
+    """The curves up to the first time from which all of them stay below the floor."""
+    seen = [x[y.mean(0).max(-1) >= floor] for x, y in measured.values()]
+    last = max(float(x[-1]) for x in seen if len(x))
+    ends = {rung: int(np.searchsorted(x, last, side="right")) + 1 for rung, (x, _) in measured.items()}
+    return {rung: (x[: ends[rung]], y[:, : ends[rung]]) for rung, (x, y) in measured.items()}
+
+
+def _flat(ax: Axes, values: NDArray[Any]) -> None:
     """A constant up to rounding gets a frame of its own size, not one that blows rounding up to full height."""
-    half = max(abs(level), 1.0) * 0.1
-    ax.set_ylim(level - half, level + half)
+    level = float(values.mean())
+    if np.ptp(values) < 1e-9 * max(1.0, abs(level)):
+        half = max(abs(level), 1.0) * 0.1
+        ax.set_ylim(level - half, level + half)
 
 
-def _claimed(ax: Axes, x: NDArray[Any], y: NDArray[Any], shown: NDArray[Any], inks: Any, fails: bool) -> None:
-    for ink, j in zip(inks, shown, strict=True):
+def _claimed(ax: Axes, x: NDArray[Any], y: NDArray[Any], inks: Sequence[Any], fails: bool) -> None:
+    if y.shape[-1] > 1 and np.ptp(y, axis=-1).max() == 0:  # one line for all components, so of no component's colour
+        y, inks = y[:, :1], [GREY]
+    for j, ink in enumerate(inks):
         if len(x) == 1:  # one instant: a bar, since a line through one point cannot be seen
             ax.plot(x, y[:, j], "_", color=ink, markersize=22, markeredgewidth=3, alpha=0.45)
         elif fails:
@@ -87,36 +117,33 @@ def _claimed(ax: Axes, x: NDArray[Any], y: NDArray[Any], shown: NDArray[Any], in
             ax.plot(x, y[:, j], color=ink, linewidth=4.5, alpha=0.3, solid_capstyle="butt")
 
 
-def _rung(ax: Axes, rung: str, x: NDArray[Any], y: NDArray[Any], ink: Any) -> None:
+def _rung(ax: Axes, rung: str, x: NDArray[Any], y: NDArray[Any], ink: Any, j: int, of: int) -> None:
+    """Component j of so many. Those after the first have thinner lines, and each its markers between those of the others,
+    so that components that coincide are all seen."""
     if rung in LINES and len(x) > 1:
-        ax.plot(x, y[0], color=ink, linewidth=1.1 if rung == "flow" else 1.5)
+        ax.plot(x, y[0], color=ink, linewidth=2.0 if j == 0 and of > 1 else 1.2)
     else:
-        style.band(ax, x, y, ink, *MARKERS.get(rung, OTHER))
+        step = max(-(-len(x) // MOST_MARKERS), min(2 * of, len(x) // FEWEST_MARKERS))
+        style.band(ax, x, y, ink, *MARKERS.get(rung, OTHER), every=(j * step // of, step))
 
 
-def _legend(ax: Axes, rungs: list[str], claimed: bool, fails: bool, m: int) -> None:
-    grey, handles = "#333333", []
-    if claimed and fails:
-        handles.append(Line2D([], [], color=grey, linestyle=(0, (4, 2)), label="claimed, fails here"))
-    elif claimed:
-        handles.append(Line2D([], [], color=grey, linewidth=4.5, alpha=0.3, label="claimed"))
+def _claimed_key(claimed: NDArray[Any], fails: bool, on_axis: bool) -> Line2D:
+    label = ("claimed" if claimed.any() else "claimed: 0") + (", fails here" if fails else "")
+    if not on_axis:
+        return Line2D([], [], linestyle="none", label=label + " (off the axis)")
+    if fails:
+        return Line2D([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.6, label=label)
+    return Line2D([], [], color=GREY, linewidth=4.5, alpha=0.3, label=label)
+
+
+def _keys(rungs: Sequence[str], m: int) -> list[Line2D]:
+    """A legend's entry for each rung, and one for the colours of several components."""
     lines = [NAMES[r] for r in rungs if r in LINES]
-    if lines:
-        handles.append(Line2D([], [], color=grey, linewidth=1.2, label=" and ".join(lines)))
+    keys = [Line2D([], [], color=GREY, linewidth=1.2, label=" and ".join(lines))] if lines else []
     for rung in (r for r in rungs if r not in LINES):
         marker, size = MARKERS.get(rung, OTHER)
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=grey,
-                marker=marker,
-                markersize=size,
-                markerfacecolor="white",
-                linestyle="none",
-                label=NAMES.get(rung, rung),
-            )
-        )
+        look: Any = {"marker": marker, "markersize": size, "markerfacecolor": "white", "linestyle": "none"}
+        keys.append(Line2D([], [], color=GREY, label=NAMES.get(rung, rung), **look))
     if m > 1:
-        handles.append(Line2D([], [], linestyle="none", label="colours: components"))
-    ax.figure.legend(handles=handles, loc="outside upper left", ncols=2, columnspacing=1.0)
+        keys.append(Line2D([], [], linestyle="none", label="colours: components"))
+    return keys

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +14,7 @@ from figures.read import Arrays
 
 CAPTION = (
     "Fixed points of one mode on the parabola against weight decay (lines), and where gradient descent of a linear "
-    "network ended (points: every mode of every run, filled where the run started at a large weight, open where at a "
+    "network ended (points: every mode of every run, dots where the run started at a large weight, rings where at a "
     "small one). The lower branch separates the two basins; at the threshold the branches meet, and beyond it "
     "only collapse is left."
 )
@@ -41,13 +43,8 @@ def _panel(
     )
     at = np.broadcast_to(arrays["measured_eta"][:, None], end.shape)
     large = arrays["start_p"] > 1 / (2 * a)  # above the fold, where the branches meet
-    for mask, face, label in (
-        (large, style.MEASURED, "descent, large start"),
-        (~large, "white", "descent, small start"),
-    ):
-        ax.plot(
-            at[mask], end[mask], "o", color=style.MEASURED, markerfacecolor=face, clip_on=False,
-            zorder=5 if face != "white" else 4,
-            markersize=3.5 if face != "white" else 5.5, label=label,
-        )  # fmt: skip
+    looks = ((large, style.MEASURED, 3.0, "descent, large start"), (~large, "none", 7.0, "descent, small start"))
+    for mask, face, size, label in looks:  # a ring far wider than the dot: where both starts end, both are seen
+        look: dict[str, Any] = {"markerfacecolor": face, "markersize": size, "clip_on": False, "zorder": 4}
+        ax.plot(at[mask], end[mask], "o", color=style.MEASURED, label=label, **look)
     ax.set(xlabel=r"weight decay $\eta$ (per unit flow time)", xlim=(0, eta[-1]))

@@ -41,7 +41,9 @@ def draw(arrays: Arrays) -> Figure:
             [], [], color="#333333", marker="o", markerfacecolor="white", linestyle="none", label="network, mean ± 4 SE"
         ),
         Line2D([], [], color="#333333", linestyle=(0, (4, 2)), label="linear prediction, mean"),
-    ]
+        *(Line2D([], [], color=style.PALETTE[j], marker=style.MARKERS[j], markerfacecolor="white",
+                 linestyle=(0, (4, 2)), label=f"middle: mode {j + 1}") for j in range(MODES)),
+    ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from figures import style
 from figures.read import Arrays
@@ -46,6 +47,8 @@ def draw(arrays: Arrays) -> Figure:
             x, y, np.where(end == 2, 1.0, np.nan), cmap="gray", vmin=1, vmax=2, shading="nearest", rasterized=True
         )
     for i, label in enumerate(arrays["labels"]):
+        if not _in_view(arrays[f"line{i}"], x, y):
+            continue
         colour, dash = next((c, d) for start, c, d in LINES if str(label).startswith(start))
         ax.plot(*arrays[f"line{i}"].T, color="white", linewidth=2.8, zorder=3)
         ax.plot(*arrays[f"line{i}"].T, color=colour, linestyle=dash, linewidth=1.5, label=str(label), zorder=4)
@@ -62,7 +65,7 @@ def draw(arrays: Arrays) -> Figure:
         Patch(facecolor=SURVIVAL, edgecolor="#9a9a9a", label=r"ends at $p_+$" if (end == 1).any() else "no survivor")
     ]
     if (end == 2).any():
-        handles.append(Patch(facecolor=UNDECIDED, label="on the boundary"))
+        handles.append(Patch(facecolor=UNDECIDED, label="undecided"))
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4))
     fixed = zip(arrays["fixed_names"], arrays["fixed_values"], strict=True)
     said = ", ".join(
@@ -70,3 +73,8 @@ def draw(arrays: Arrays) -> Figure:
     )
     ax.set_title("; ".join(part for part in (str(arrays["target"]), said, str(arrays["start"])) if part), fontsize=7)
     return figure
+
+
+def _in_view(line: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
+    """Whether any point of the line (n, 2) lies within the axes: another line would only puzzle the legend's reader."""
+    return bool(((line >= (x[0], y[0])) & (line <= (x[-1], y[-1]))).all(axis=-1).any())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from figures import style
 from figures.read import UnreadableRecord, verify_remedy
 
 FLOOR = 1e-9  # residuals this far below their tolerance are drawn here: an exact 0 has no place on a log axis
-LONGEST = 28  # characters of a row's name that leave the plot its width
+LONGEST = 26  # characters of a line of a row's name that leave the plot its width
 SHORTER = {
     "noise in place of the Run": "noise",
     "wrong theory: ": "wrong: ",
-    "the corrected claim ": "correction ",
+    "the corrected claim ": "corrected: ",
     "a Setting outside its domain where it holds": "outside its domain",
 }
 
@@ -28,17 +29,20 @@ def draw_evidence(record: Mapping[str, Any], out: Path) -> Path:
     rows = _rows(record)
     if not rows:
         raise UnreadableRecord(f"{record['claim']} has no evidence in its record: {verify_remedy(record['claim'])}")
+    names = [_wrapped(name) for name, _, _ in rows]
+    heights = np.array([1.0 + 0.7 * name.count("\n") for name in names])
+    places = np.cumsum(heights) - heights / 2
     with style.house():
-        figure, axes = style.panels(height=1.25 + 0.2 * len(rows))
+        figure, axes = style.panels(height=1.25 + 0.2 * float(heights.sum()))
         ax = axes[0, 0]
-        for y, (_, ratio, kind) in enumerate(rows):
+        for y, (_, ratio, kind) in zip(places, rows, strict=True):
             marker, colour = KINDS[kind][:2]
             ax.plot(max(ratio, FLOOR), y, marker, color=colour, markerfacecolor="white", markersize=5)
         ax.axvline(1.0, color="#333333", linewidth=1.0)
         ax.set_xscale("log")
         ax.set_xlim(FLOOR / 4, 10 * max(10.0, *(ratio for _, ratio, _ in rows)))
-        ax.set_ylim(len(rows) - 0.4, -0.6)
-        ax.set_yticks(range(len(rows)), [_short(name) for name, _, _ in rows])
+        ax.set_ylim(float(heights.sum()), 0.0)
+        ax.set_yticks(places, names)
         ax.set_xlabel("residual / tolerance")
         for side, text in (("right", "holds  "), ("left", "  fails")):
             ax.text(1.0, 1.0, text, ha=side, va="bottom", transform=ax.get_xaxis_transform(), fontsize=7)
@@ -75,10 +79,11 @@ def _rows(record: Mapping[str, Any]) -> list[tuple[str, float, str]]:
     return list(rows)
 
 
-def _short(name: str) -> str:
+def _wrapped(name: str) -> str:
+    """A row's name, nothing of it cut, in lines that leave the plot its width."""
     for long, short in SHORTER.items():
         name = name.replace(long, short)
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return "\n".join(textwrap.wrap(name, LONGEST))
 
 
 def _legend(figure: Any, kinds: set[str]) -> None:

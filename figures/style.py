@@ -57,14 +57,18 @@ def colours(count: int) -> Sequence[Any]:
     return [mpl.colormaps["viridis"](x) for x in np.linspace(0.0, 0.85, count)]
 
 
-def band(ax: Axes, x: NDArray[Any], replicas: NDArray[Any], colour: Any, marker: str = "o", size: float = 3.5) -> None:
-    """Points at the mean over replicas (R, T), and for R > 1 a band of ±4 standard errors."""
+def band(
+    ax: Axes, x: NDArray[Any], replicas: NDArray[Any], colour: Any, marker: str = "o", size: float = 3.5,
+    every: tuple[int, int] = (0, 1),
+) -> None:  # fmt: skip
+    """Points at the mean over replicas (R, T), and for R > 1 a band of ±4 standard errors. every: the first point that
+    has a marker, and the step to the next."""
     mean = replicas.mean(0)
     if len(replicas) > 1:
         half = STANDARD_ERRORS * replicas.std(0, ddof=1) / np.sqrt(len(replicas))
         ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
     look: Any = {"markerfacecolor": "white", "markeredgewidth": 0.9, "markersize": size, "linestyle": "none"}
-    ax.plot(x, mean, marker, color=colour, **look)
+    ax.plot(x, mean, marker, color=colour, markevery=every, **look)
 
 
 def stamp(provenance: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from figures import style
 from figures.read import Arrays
@@ -38,6 +39,7 @@ def draw(arrays: Arrays) -> Figure:
         _accuracy(row[3], run, explained=i == 0)
         for ax in row:
             ax.set_xlabel("step" if i == len(names) - 1 else "")
+            ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     return figure
 
 
@@ -63,9 +65,7 @@ def _spectrum(ax: Axes, run: Arrays) -> None:
         values = lam[..., rank - 1]
         _over(ax, run, np.where(values > 0, values, np.nan), colour, marker)
     handles = [Line2D([], [], color=c, label=str(r)) for r, c in zip(shown, style.colours(len(shown)), strict=True)]
-    ax.legend(
-        handles=handles, title="rank", loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5.5, title_fontsize=6
-    )
+    ax.legend(handles=handles, title="rank", title_fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     top = float(lam.max())
     ax.set(ylabel="eigenvalue", yscale="log")
     if top > 0:
@@ -99,7 +99,7 @@ def _accuracy(ax: Axes, run: Arrays, explained: bool) -> None:
         Line2D([], [], color=style.MUTED, linestyle=(0, (1, 1.5)), label="commonest class"),
     ]
     handles = [*_key({"linear": look["linear"], "k-NN": look["knn"]}), *rules]
-    ax.legend(handles=handles, fontsize=6)
+    ax.legend(handles=handles)
 
 
 def _key(names: dict[str, tuple[str, str]]) -> list[Line2D]:
