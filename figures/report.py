@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from figures import FAMILIES
 from figures.formula import prose, statement
-from figures.read import UnreadableRecord, read_json, read_record, verify_remedy
+from figures.gallery import image, sections
+from figures.read import UnreadableRecord, read_record, verify_remedy
 
 if TYPE_CHECKING:
     from derivations.claim import Claim
@@ -29,7 +28,6 @@ VERDICTS = {  # in the order of the summary, with the sign that carries the mean
     "open": ("○", "not run, or nothing to run"),
     "error": ("!", "proof and numbers disagree, or the record cannot be read: our fault"),
 }
-IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def write_report(results: Path, claims: Sequence[Claim], stale: Mapping[str, bool], out: Path) -> Path:
@@ -43,9 +41,10 @@ def write_report(results: Path, claims: Sequence[Claim], stale: Mapping[str, boo
         verdicts=VERDICTS,
         counts=Counter(entry["verdict"] for entry in entries),
         proved=sum(entry["proved"] for entry in entries),
+        under_needs=sum(entry["proved"] and bool(entry["assumptions"]["needed"]) for entry in entries),
         stale=sum(entry["stale"] for entry in entries),
-        transfers=Counter(entry["transfer"]["outcome"] for entry in entries if entry["transfer"]),
-        pictures=_pictures(results),
+        transfers=_transfers(entries),
+        sections=sections(results),
         budgets=sorted({entry["provenance"]["budget"] for entry in entries if entry["provenance"].get("budget")}),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +94,7 @@ def _entry(results: Path, claim: Claim, stale: bool) -> dict[str, Any]:
     found = {key: record[key] for key in entry if key in record}
     entry |= {"reason": ""} | found | {"id": claim.id, "stale": stale, "run": True}
     if entry["picture"] or entry["evidence"]:
-        entry["figure"] = _image(results / claim.id / "picture")
+        entry["figure"] = image(results / claim.id / "picture")
         entry["alt"] = _alt(entry)
     return entry
 
@@ -110,29 +109,10 @@ def _alt(entry: Mapping[str, Any]) -> str:
     return f"{picture['ylabel']} against {picture['xlabel']} {where}; curves of {rungs}. Verdict: {entry['verdict']}."
 
 
-def _pictures(results: Path) -> list[dict[str, Any]]:
-    """The special pictures that were drawn, with caption and provenance."""
-    shown = []
-    for name, (title, module) in FAMILIES.items():
-        base = results / "pictures" / name
-        image = _image(base)
-        if image is None:
-            continue
-        try:
-            made = read_json(base.with_suffix(".json"), "run `noncollapse draw`").get("provenance", {})
-        except UnreadableRecord as error:
-            made = {"note": str(error)}
-        shown.append({"name": name, "title": title, "caption": module.CAPTION, "image": image, "provenance": made})
-    return shown
-
-
-def _image(base: Path) -> str | None:
-    """A data URI of base.svg or base.png, whichever is smaller; None if neither was drawn."""
-    drawn = [path for path in (base.with_name(base.name + suffix) for suffix in IMAGE_TYPES) if path.is_file()]
-    if not drawn:
-        return None
-    path = min(drawn, key=lambda p: p.stat().st_size)
-    return f"data:{IMAGE_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _transfers(entries: Sequence[Mapping[str, Any]]) -> str:
+    """How many deep networks did what: an outcome ends in s ("follows") where it is said of one network."""
+    counts = Counter(entry["transfer"]["outcome"] for entry in entries if entry["transfer"])
+    return ", ".join(f"{n} {outcome if n == 1 else outcome.removesuffix('s')}" for outcome, n in counts.items())
 
 
 def number(value: Any) -> str:
