@@ -77,6 +77,7 @@ def _known(name: str) -> None:
         raise UsageError(f"no parameter is called {name!r}: choose among {', '.join(DEFAULTS)}")
 
 
+@np.errstate(all="ignore")  # values may run out of floats: such pixels are undecided, such points of a line left out
 def compute(
     x: Axis,
     y: Axis,

@@ -74,15 +74,17 @@ def residual_of(claim_id: str, rung: str, setting: Setting, replicas: int = 32) 
         unmet = [a.name for a in (*claim.states, *claim.needs) if not a.holds(setting)]
         r = read(claim, setting, rung, replicas)
     except UNREADABLE as error:
-        return {
-            "error": REMEDY.sub("give a smaller training.t_end, or smaller rates and weights", why_unreadable(error))
-        }
+        return {"error": REMEDY.sub(_remedy, why_unreadable(error))}
     except (MemoryError, RuntimeError) as error:
         if not is_full(error):
             raise
         return {"error": f"this machine's memory is too small for it ({words_of(error)})"}
     return {"residual": r.residual, "tolerance": r.tolerance, "ok": r.ok, "note": r.note, "assumptions_unmet": unmet,
             "differs": differs(claim, setting)}  # fmt: skip
+
+
+def _remedy(theirs: re.Match[str]) -> str:
+    return ("Give" if theirs[0][0].isupper() else "give") + " a smaller training.t_end, or smaller rates and weights"
 
 
 def differs(claim: Claim, setting: Setting) -> dict[str, Any]:

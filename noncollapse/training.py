@@ -115,17 +115,31 @@ BASELINES = {"untrained": "same encoder, untrained", "pixels": "raw pixels"}
 
 def summary(record: Mapping[str, Any], place: Path) -> list[str]:
     """The record for a reader: the rows, then probe accuracies beside what needs no training."""
-    recipe, table = record["recipe"], record["rows"]
-    columns = [name for name in COLUMNS if name in table[0]]
-    lines = [
+    recipe = record["recipe"]
+    head = (
         f"{recipe['method']} on {record['images']} images of {recipe['data']}: {record['steps']} steps of "
-        f"{recipe['batch']}, {record['parameters']} parameters, {record['provenance']['seconds']} s on {record['device']}",
-        "",
-        "step".rjust(8) + "".join(COLUMNS[name][0].rjust(12) for name in columns),
-    ]
-    for row in table:
-        lines.append(f"{row['step']:>8}" + "".join(_cell(row[name], COLUMNS[name][1]) for name in columns))
-    return [*lines, "", *_probe_lines(record), f"record: {place / 'record.json'}"]
+        f"{recipe['batch']}, {record['parameters']} parameters, {record['provenance']['seconds']} s on {record['device']}"
+    )
+    return [head, "", *_table(record["rows"]), "", *_probe_lines(record), f"record: {place / 'record.json'}"]
+
+
+def unfinished(folder: Path, steps: int, records: int) -> list[str]:
+    """The rows that a run of so many steps and records has left in its checkpoint; [] where there are none."""
+    from full_models.training import checkpoint
+    from full_models.training.loop import recorded_steps
+
+    saved = checkpoint.read(folder, "cpu")
+    if saved is None:
+        return []
+    times = recorded_steps(steps, records)[: len(saved["rows"])]
+    scalars = [{name: float(v) for name, v in row.items() if v.ndim == 0} for row in saved["rows"]]
+    return _table([{"step": step, **row} for step, row in zip(times, scalars, strict=True)])
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    columns = [name for name in COLUMNS if name in rows[0]]
+    lines = ["step".rjust(8) + "".join(COLUMNS[name][0].rjust(12) for name in columns)]
+    return lines + [f"{row['step']:>8}" + "".join(_cell(row[n], COLUMNS[n][1]) for n in columns) for row in rows]
 
 
 def _cell(value: float | None, form: str) -> str:

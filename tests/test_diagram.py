@@ -33,6 +33,8 @@ def test_a_diagram_is_computed_recorded_and_drawn(tmp_path: Path, capsys) -> Non
         "50x40",
         "--set",
         "alpha_p=2",
+        "--name",
+        "eta-p0",
         "--results",
         str(tmp_path),
     )

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import full_models.training
+from full_models.training import RecipeError
 from noncollapse import cli, training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -184,6 +185,8 @@ def test_two_processes_by_torchrun_write_one_record(unlabelled: str, tmp_path: P
         ((*TINY, "--resume"), "resume"),
         ((*TINY, "--lr", "many"), "invalid float"),
         ((*TINY, "--seed", "-1"), "seed"),
+        ((*TINY, "--batch", "1", "--set", "norm=true"), "batch norm needs at least 2 images a step"),
+        ((*TINY, "--lr", "1e30", "--schedule", "constant", "--warmup", "0"), "training diverged"),
         (("mae", "--net", "mlp"), "vit"),
         (("vicreg", "--net", "vit-tiny", "--width", "7"), "width"),
     ],
@@ -195,6 +198,27 @@ def test_bad_input_is_one_sentence(say: Cli, words: tuple[str, ...], expected: s
     assert len(lines) == 1 and expected in lines[0]
     assert "Traceback" not in said.err
     assert not list(tmp_path.glob("train/*/record.json"))
+
+
+def test_what_was_measured_before_it_diverged_is_shown(say: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from full_models.training import loop, measure
+
+    rows: list[dict] = []
+
+    def row(*args: Any) -> dict:
+        if len(rows) == 2:
+            raise RecipeError("training diverged, the embedding is not finite: give a smaller lr or more warmup")
+        rows.append(measure.moments_row(*args))
+        return rows[-1]
+
+    monkeypatch.setattr(loop, "moments_row", row)
+    said = say(*TINY, "--epochs", "2")
+    assert said.code == 2
+    heading, *shown, sentence = said.err.strip().splitlines()[-4:]
+    assert heading.split()[:2] == ["step", "loss"]
+    assert [line.split()[0] for line in shown] == ["0", "2"]  # of the records at 0, 2 and 4 of 4 steps
+    assert f"{float(rows[1]['erank']):.1f}" in shown[1]
+    assert sentence.startswith("noncollapse: training diverged")
 
 
 def test_a_damaged_record_is_one_sentence(say: Cli, tmp_path: Path) -> None:

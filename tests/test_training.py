@@ -344,3 +344,15 @@ def test_every_method_trains_through_the_one_loop(name: str, monkeypatch: pytest
     assert all(np.isfinite(value).all() for value in finite)
     moved = not np.array_equal(run["spectrum"][0, 0], run["spectrum"][0, 1])
     assert moved == (name != "random")
+
+
+def test_an_embedding_that_is_not_finite_is_said_and_not_left_to_the_eigenvalues() -> None:
+    """Parameters of 1e30 are finite, and what they make of an image is not."""
+    fed = material(SMALL, "cpu")
+    method = make_method(SMALL, fed.train.shape)
+    with torch.no_grad():
+        for p in method.parameters():
+            p.fill_(1e30)
+    assert all(torch.isfinite(p).all() for p in method.parameters())
+    with pytest.raises(RecipeError, match="training diverged, the embedding is not finite: give a smaller lr"):
+        moments_row(method, fed, SMALL.seed)

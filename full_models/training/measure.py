@@ -13,6 +13,7 @@ from dynamics.run import Array
 from full_models.methods.method import Method
 from full_models.probe import Features, chance, knn_probe, linear_probe
 from full_models.training.material import Material
+from full_models.training.recipe import RecipeError
 from full_models.training.streams import stream
 
 MEASURED = 1024  # training images whose two fixed views observables are measured on
@@ -28,11 +29,14 @@ def moments_row(method: Method, material: Material, seed: int) -> dict[str, Arra
     directions: effective rank of E[ẑ ẑᵀ], ẑ = z/‖z‖, uncentred, whatever the scale: 1 where all embeddings point one
     way, d where they fill the sphere. s: eigenvalues of
     F = sym E[z z⁺ᵀ], uncentred; p and cosine of P on F's eigenvectors; alignment, the normalised commutator of P and F.
+    Raises RecipeError where an embedding is not finite, which parameters may be that still are.
     """
     device = material.train.images.device
     index = torch.arange(min(MEASURED, len(material.train)), device=device)
     views = material.views(index, "pair", stream(seed, "measure", device=device))
     z, z_plus = (in_chunks(method.embed, view).double().cpu().numpy() for view in views)
+    if not (np.isfinite(z).all() and np.isfinite(z_plus).all()):
+        raise RecipeError("training diverged, the embedding is not finite: give a smaller lr or more warmup")
     mean = z.mean(0)
     centred = z - mean
     lam = np.clip(spectrum(centred.T @ centred / len(z)), 0.0, None)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import hashlib
 import json
 import os
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from noncollapse.errors import UsageError
 from noncollapse.verbs.common import made
+
+if TYPE_CHECKING:
+    from noncollapse.diagram import Axis
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a value held fixed (repeatable): eta, a, c, alpha_p, beta (EMA target), p0, w0 (else on the parabola), tau0",
     )  # fmt: skip
     parser.add_argument("--size", default="400", metavar="N or NXxNY", help="pixels a side (default 400)")
-    parser.add_argument("--name", metavar="NAME", help="of the record (default: the axes, as in eta-p0)")
+    parser.add_argument(
+        "--name", metavar="NAME", help="of the record (default: the axes and 6 digits that stand for the whole request)"
+    )
     parser.add_argument(
         "-j", type=int, default=os.cpu_count() or 1, metavar="N", dest="jobs", help="threads (default: cores)"
     )
@@ -32,12 +41,13 @@ def run(args: argparse.Namespace) -> int:
     from noncollapse.diagram import parse_axis, parse_value, save
 
     x, y = parse_axis(args.x), parse_axis(args.y)
-    size, name = _size(args.size), args.name or f"{x.name}-{y.name}"
-    if "/" in name or name.startswith("."):
-        raise UsageError(f"--name {name!r}: give a plain file name")
     fixed = [parse_value(text) for text in args.fixed]
     if len(dict(fixed)) < len(fixed):
         raise UsageError("--set names a parameter twice: name each once")
+    size = _size(args.size)
+    name = _name(x, y, dict(fixed), size) if args.name is None else args.name
+    if not name or "/" in name or name.startswith("."):
+        raise UsageError(f"--name {name!r}: give a plain file name")
     with tqdm(total=size[0] * size[1], unit="trajectories", unit_scale=True, leave=False,
               disable=None if os.environ.get("CI") is None else True, file=sys.stderr) as bar:  # fmt: skip
         record = save(made(args.results), name, x, y, dict(fixed), size, args.jobs, bar.update)
@@ -51,6 +61,12 @@ def run(args: argparse.Namespace) -> int:
     for line in record["failures"]:
         print(f"noncollapse: {line}", file=sys.stderr)
     return 0
+
+
+def _name(x: Axis, y: Axis, fixed: Mapping[str, float], size: tuple[int, int]) -> str:
+    """eta-p0-3f2a91: another request never overwrites a diagram."""
+    request = json.dumps([dataclasses.astuple(x), dataclasses.astuple(y), sorted(fixed.items()), size])
+    return f"{x.name}-{y.name}-{hashlib.sha256(request.encode()).hexdigest()[:6]}"
 
 
 def _size(text: str) -> tuple[int, int]:

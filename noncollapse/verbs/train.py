@@ -135,7 +135,7 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
     from tqdm import tqdm
 
     from full_models.training import checkpoint, train
-    from noncollapse.training import folder_of, save, training_hash
+    from noncollapse.training import folder_of, save, training_hash, unfinished
 
     folder, version = folder_of(made(args.results), recipe), training_hash()
     if args.resume:
@@ -154,8 +154,17 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
         try:
             run = train(recipe, folder, resume=not args.restart, on_step=on_step, version=version)
         except ValueError as error:
-            raise UsageError(str(error)) from None
+            bar.close()
+            if first and bar.total:  # some steps were made: what they measured is shown, and not only lies on disk
+                print("\n".join(unfinished(folder, int(bar.total), recipe.records)), file=sys.stderr)
+            raise UsageError(_in_plain_words(error)) from None
     return save(folder, run) if first else None
+
+
+def _in_plain_words(error: ValueError) -> str:
+    if str(error).startswith("Expected more than 1 value per channel"):  # torch's, with shapes inside a network
+        return "batch norm needs at least 2 images a step: give a larger --batch"
+    return str(error)
 
 
 def _list(as_json: bool) -> int:
