@@ -88,25 +88,26 @@ FAULTS = {
     "the floor lost": ("(floor if length < floor else length)", "length"),
     "not the lengths but their squares": ("np.sqrt(total)", "total"),
     "the gradient of rows at the floor changed": ("if not b[i] >= longest:", "if True:"),
-    "the gradient along the row kept": ("-= (b * z[l]) * along", "-= 0 * along"),
-    "a factor lost": ("-= (b * z[l]) * along", "-= z[l] * along"),
+    "the gradient along the row kept": ("-= b[i] * z[i, l] * along", "-= 0 * along"),
+    "a factor lost": ("-= b[i] * z[i, l] * along", "-= z[i, l] * along"),
 }
 
 
-def worst_of(text: str) -> float:
+def worst_of(text: str, dtype: str) -> float:
     names = uncompiled(text)
     with np.errstate(all="ignore"):  # a fault may divide by zero
-        return excess(names["inverse_lengths"], names["through_the_norm"], "float64")
+        return excess(names["inverse_lengths"], names["through_the_norm"], dtype)
 
 
-def test_the_source_read_as_python_is_the_formula() -> None:
-    assert worst_of(SOURCE) <= 1
+@TYPES
+def test_the_source_read_as_python_is_the_formula(dtype: str) -> None:
+    assert worst_of(SOURCE, dtype) <= 1
 
 
+@TYPES
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_found(name: str) -> None:
+def test_a_fault_is_found(name: str, dtype: str) -> None:
     old, new = FAULTS[name]
     assert SOURCE.count(old) == 1
-    assert (
-        worst_of(SOURCE.replace(old, new)) > 1e6
-    )  # rounding is below 1, and each fault at least 1e-4: the law is 2e-14
+    law = 2 * (d + 4) * np.finfo(dtype).eps
+    assert worst_of(SOURCE.replace(old, new), dtype) > 1e-4 / law  # each fault is 1e-4 at least; rounding is below 1

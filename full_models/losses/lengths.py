@@ -43,20 +43,24 @@ def inverse_lengths(z: NDArray[Any], floor: Any, out: NDArray[Any]) -> None:
         out[i] = one / (floor if length < floor else length)
 
 
-@kept_jit(**SUMS)
+@kept_jit(**COMPILED)
 def through_the_norm(g: NDArray[Any], z: NDArray[Any], b: NDArray[Any], longest: Any) -> None:
-    """g (N, d) <- g - u (u·g), u = b z, in place, but where b is `longest` = 1 / floor."""
+    """g (N, d) <- g - u (u·g), u = b z, in place, but where b is `longest` = 1 / floor.
+
+    (b z) along, in this order, which SUMS might change: b along is 0 where z is long, since both are 1 / ‖z‖.
+    """
     widest()
     for i in range(len(z)):
         if not b[i] >= longest:
-            along = z.dtype.type(0)
+            along = _along(g, z, i, b[i])
             for l in range(z.shape[1]):
-                along += g[i, l] * (b[i] * z[i, l])
-            _take_away(g[i], z[i], b[i], along)
+                g[i, l] -= b[i] * z[i, l] * along
 
 
-@njit(**COMPILED)
-def _take_away(g: Any, z: Any, b: Any, along: Any) -> None:
-    """g <- g - (b z) along, in this order, which SUMS may change: b along is 0 where z is long, since both are 1 / ‖z‖."""
-    for l in range(len(z)):
-        g[l] -= (b * z[l]) * along
+@njit(**SUMS)
+def _along(g: Any, z: Any, i: int, b: Any) -> Any:
+    """Σ_l g_il b z_il."""
+    along = z.dtype.type(0)
+    for l in range(z.shape[1]):
+        along += g[i, l] * (b * z[i, l])
+    return along
