@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -262,6 +264,17 @@ def test_dask_that_is_missing_or_not_there_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with pytest.raises(UsageError, match=r'dask is not installed: pip install "noncollapse\[dask\]"'):
         sweep(square, [1], tmp_path, engine_named("dask"))
+
+
+@pytest.mark.parametrize("error", [ValueError("missing port number in address 'foo'"), OSError("timed out")])
+def test_a_dask_address_that_is_none_is_named(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def client(_: str) -> None:
+        raise error
+
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client))
+    says = rf"no dask scheduler at foo \({error}\): give the address that it prints"
+    with pytest.raises(UsageError, match=says), engine_named("dask:foo")():
+        pass
 
 
 def wordless(job: verify.Job) -> str | None:
