@@ -26,18 +26,18 @@ So do the transforms of `torch.func`, which record no such pass: both are for th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from full_models.losses import strips
 from full_models.losses.contrastive import critic_pair
 from full_models.losses.inputs import at_least_float32, check_pair, check_temperature, floor_in, is_paper, number
 
 # Products of blocks of this height run at nearly the full rate; in powers of two torch's kᵀ sᵀ runs at half of it
 BLOCK = 1056  # bytes of a column of the block of s: 132 rows of float64, 264 of float32
-STRIP = 2**15  # numbers of z at a time where vectors are made of them
 COMPILED_FROM = 1024
 
 
@@ -48,9 +48,7 @@ def blocked_info_nce(
 
     NaN also where a row's length overflows. Raises ValueError on shapes, types, critic, tau.
     """
-    cosine = (
-        critic == "cosine" and M is None
-    )  # normalised block by block; every other critic, and every check, is theirs
+    cosine = critic == "cosine" and M is None  # divided by lengths block by block; the rest, checks too, is theirs
     q, k = critic_pair(z, z_plus, tau, "dot" if cosine else critic, M)
     floor = floor_in(z.dtype) if cosine else None
     return _over_leading_axes(lambda a, b: _Softmax.apply(a, b, tau, 0, floor, _wants_gradient(a, b, tau)), q, k)
@@ -222,41 +220,25 @@ def _compiles(q: Tensor) -> bool:
     return kind and len(q) >= COMPILED_FROM and torch.get_num_threads() == 1
 
 
-def _strips(*vectors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """From the top, the same rows of each, at most STRIP numbers of the first: what is made of them is no second z in memory."""
-    rows = max(1, STRIP // vectors[0].shape[-1])
-    return zip(*(z.split(rows) for z in vectors), strict=True)
-
-
 def _inverse_lengths(z: Tensor, floor: float) -> Tensor:
     """1 / max(‖z‖, floor) (N,); z times it is `normalise(z)`. Squares neither over- nor underflow; NaN where ‖z‖ does."""
-    lengths = z.new_empty(len(z))
-    if _compiles(z):
-        from full_models.losses.lengths import inverse_lengths
+    if not _compiles(z):
+        return strips.inverse_lengths(z, floor)
+    from full_models.losses.lengths import inverse_lengths
 
-        x = z.detach().contiguous().numpy()
-        inverse_lengths(x, x.dtype.type(floor), lengths.numpy())
-        return lengths
-    for x, length in _strips(z, lengths):
-        scaled = x.abs()
-        scale = scaled.amax(-1).clamp_(min=floor)
-        torch.linalg.vector_norm(scaled.div_(scale[:, None]), dim=-1, out=length).mul_(scale)
-    lengths.masked_fill_(lengths.isinf(), torch.nan)  # 1 / inf would make a zero row of it
-    return lengths.clamp_(min=floor).reciprocal_()
+    x, lengths = z.detach().contiguous().numpy(), z.new_empty(len(z))
+    inverse_lengths(x, x.dtype.type(floor), lengths.numpy())
+    return lengths
 
 
 def _through_the_norm(g: Tensor, z: Tensor, b: Tensor, floor: float) -> None:
     """∂J/∂z = g - u (u·g) from g = b ∂J/∂u, u = b z, b = 1 / ‖z‖, in place; g itself where the norm is at its floor."""
-    if _compiles(z):
-        from full_models.losses.lengths import through_the_norm
+    if not _compiles(z):
+        return strips.through_the_norm(g, z, b, floor)
+    from full_models.losses.lengths import through_the_norm
 
-        x = z.detach().contiguous().numpy()
-        through_the_norm(g.numpy(), x, b.numpy(), x.dtype.type(1) / x.dtype.type(floor))
-        return
-    for y, x, a in _strips(z, g, b):
-        u = y * a[:, None]
-        along = torch.where(a < 1 / floor, torch.linalg.vecdot(u, x), 0.0)
-        x.addcmul_(u, along[:, None], value=-1)
+    x = z.detach().contiguous().numpy()
+    return through_the_norm(g.numpy(), x, b.numpy(), x.dtype.type(1) / x.dtype.type(floor))
 
 
 def _bound(q: Tensor, k: Tensor) -> float:

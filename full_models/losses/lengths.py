@@ -2,7 +2,7 @@
 
     b_i = 1 / max(‖z_i‖, floor)        ∂J/∂z_i = g_i - u_i (u_i·g_i),  u_i = b_i z_i,  g_i = b_i ∂J/∂u_i
 
-`full_models.losses.blocked` has the same by torch, for every device; torch is slow in sums along short rows.
+`full_models.losses.strips` has the same by torch, for every device; torch is slow in sums along short rows.
 """
 
 from __future__ import annotations
