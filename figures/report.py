@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -30,10 +31,16 @@ VERDICTS = {  # in the order of the summary, with the sign that carries the mean
 }
 
 
-def write_report(results: Path, claims: Sequence[Claim], stale: Mapping[str, bool], out: Path) -> Path:
+def write_report(
+    results: Path,
+    claims: Sequence[Claim],
+    stale: Mapping[str, bool],
+    out: Path,
+    damaged: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Write the page on `claims` to `out` and return it. A missing record is shown as open, an unreadable one as error
-    with the sentence that says what to do; neither stops the page."""
-    entries = [_entry(results, claim, stale.get(claim.id, False)) for claim in claims]
+    with the sentence that says what to do; neither stops the page. damaged: of records found to be so, that sentence."""
+    entries = [_entry(results, claim, stale.get(claim.id, False), damaged.get(claim.id)) for claim in claims]
     known = {entry["id"] for entry in entries}
     page = _template().render(
         entries=entries,
@@ -66,7 +73,7 @@ def _template() -> Any:
     return env.get_template("report.html.j2")
 
 
-def _entry(results: Path, claim: Claim, stale: bool) -> dict[str, Any]:
+def _entry(results: Path, claim: Claim, stale: bool, damage: str | None) -> dict[str, Any]:
     """What the page says of one claim: its words from the Claim, what was found from the record."""
     entry: dict[str, Any] = {
         "id": claim.id, "section": claim.section, "title": claim.title, "statement": claim.statement,
@@ -82,6 +89,8 @@ def _entry(results: Path, claim: Claim, stale: bool) -> dict[str, Any]:
     }  # fmt: skip
     if not (results / claim.id / "record.json").is_file():
         return entry
+    if damage is not None:
+        return entry | {"verdict": "error", "reason": damage}
     try:
         record = read_record(results, claim.id)
     except UnreadableRecord as error:

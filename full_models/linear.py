@@ -27,6 +27,7 @@ from dynamics.start import start
 from dynamics.views import moments
 
 NORM_LIMIT = 1e6  # start weights are of norm ~1: beyond this a run has left every regime the theory speaks of
+MOST_STEPS = 10**8  # some hours by autograd: what is asked for beyond is a slip
 BLOCK = 2**18  # random numbers drawn at a time (2 MB, stays in cache): blocks amortise the call, and change no stream
 
 
@@ -219,6 +220,11 @@ def _train(setting: Setting, source: str, state: State, lr: float | None, batch_
     """The one training loop: `batch_loss()` gives the loss of the next step, recording uses the population loss."""
     begin = time.perf_counter()
     times, steps, h = schedule(setting, lr)
+    if steps * len(times) > MOST_STEPS:
+        raise SettingError(
+            f"t_end = {times[-1]:g} takes {steps * (len(times) - 1):.2g} steps of {h:.2g}: give a shorter training.t_end or a "
+            "larger training.lr"
+        )
     loss = _population(setting)
     state = _settle(setting, state)
     rows = [_record(setting, loss, state)]

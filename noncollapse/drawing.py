@@ -13,10 +13,11 @@ from tqdm import tqdm
 from derivations.registry import CLAIMS
 from figures import FAMILIES, UnreadableRecord, draw_claim, draw_picture
 from figures.report import write_report
+from noncollapse.errors import RecordError
 from noncollapse.pictures import sources_hash
-from noncollapse.records import WHOLE, is_stale
+from noncollapse.records import WHOLE, is_stale, load
 from noncollapse.sweep import outcomes, processes
-from noncollapse.verify import Job, load_or_none, run_all
+from noncollapse.verify import Job, run_all
 
 
 def draw(results: Path, ids: Sequence[str], special: bool, jobs: int) -> tuple[list[Path], list[str]]:
@@ -41,9 +42,16 @@ def _has_evidence(results: Path, claim_id: str) -> bool:
 
 
 def report(results: Path) -> Path:
-    """results/report.html from whatever records there are."""
-    stale = {i: bool((r := load_or_none(results, i)) and is_stale(r)) for i in CLAIMS}
-    return write_report(results, list(CLAIMS.values()), stale, results / "report.html")
+    """results/report.html from whatever records there are; of one that cannot be read the page says so."""
+    stale: dict[str, bool] = {}
+    damaged: dict[str, str] = {}
+    for claim_id in CLAIMS:
+        try:
+            record = load(results, claim_id)
+            stale[claim_id] = record is not None and is_stale(record)
+        except RecordError as error:
+            damaged[claim_id] = str(error)
+    return write_report(results, list(CLAIMS.values()), stale, results / "report.html", damaged)
 
 
 def _computed(results: Path) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -328,3 +330,9 @@ def test_deep_networks_collapse_without_predictor_or_stop_gradient_but_not_with_
 
 def test_the_registry_round_trips() -> None:
     assert all(Setting.from_json(s.to_json()) == s for s in DEEP.values())
+
+
+@pytest.mark.parametrize("train", [descend, lambda s: sgd(s, 2)])
+def test_steps_without_end_are_refused_before_the_first(train: Callable[[Setting], Run]) -> None:
+    with pytest.raises(SettingError, match=r"takes 1e\+09 steps of 1: give a shorter training\.t_end"):
+        train(Setting().replace(training__t_end=1e9, training__lr=1.0))
