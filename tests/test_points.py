@@ -55,3 +55,10 @@ def test_a_channel_has_its_information_and_other_views_have_none() -> None:
     assert np.abs(run["I_ZX"] - run["H_Z"]).max() < 1e-14  # injective: X determines S, hence Z = h(S); rounding only
     with pytest.raises(SettingError, match="kind points or channel"):
         enumerate_points(Setting(objective=Objective(loss="info_nce")))
+
+
+@pytest.mark.parametrize(("kind", "sign"), [("differential", 1), ("discrete", 0)])
+def test_the_differential_entropy_of_a_shrinking_width_falls_without_end(kind: str, sign: int) -> None:
+    run = enumerate_points(Setting(views=ChannelViews(), objective=Objective(loss="information", entropy=kind)))
+    widths = 10.0 ** -np.arange(1, 17)
+    assert run["H_constant"][0, 0] == pytest.approx(sign * np.log(widths), rel=1e-15), "log width, or 0 of a point"
