@@ -8,7 +8,7 @@ import torch
 from dynamics.points import unit_points
 from dynamics.run import Run
 from dynamics.setting import PointViews, Setting, SettingError
-from full_models.losses import nt_xent
+from full_models.losses.contrastive import nt_xent
 
 
 def at_point(setting: Setting) -> Run:

@@ -16,7 +16,7 @@ from dynamics.setting import Setting
 from noncollapse.budget import RANK, Budget
 from noncollapse.errors import RecordError
 from noncollapse.records import provenance, write_arrays, write_json
-from noncollapse.sources import ROOT, hash_of
+from noncollapse.sources import ROOT, hash_of, reached
 
 STANDARD_ERRORS = 4.0
 
@@ -29,8 +29,7 @@ def deep_names() -> list[str]:
 
 def deep_hash() -> str:
     """Hash of the code a deep run depends on."""
-    files = [ROOT / "full_models" / f"{n}.py" for n in ("deep", "nets", "deep_settings")]
-    return hash_of([*files, ROOT / "dynamics" / "images.py", ROOT / "dynamics" / "observe.py"])
+    return hash_of(reached(*(ROOT / "full_models" / f"{n}.py" for n in ("deep", "deep_settings"))))
 
 
 def run_deep(results: Path, name: str, budget: Budget, device: str = "cpu") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from derivations.registry import CLAIMS, MODULES
 from noncollapse import sources
 
 
@@ -19,6 +20,8 @@ def of_byol_flow() -> str:
     [(f"noncollapse/{n}.py", True) for n in ("rungs", "judge", "ladder", "controls", "search", "budget")]
     + [("dynamics/solver.py", True), ("full_models/linear.py", True), ("full_models/point.py", True)]
     + [("derivations/byol_flow.py", True), ("derivations/byol_common.py", True)]
+    + [("full_models/losses/contrastive.py", True), ("full_models/losses/inputs.py", True)]  # of point.py
+    + [("full_models/losses/blocked.py", False)]
     + [("derivations/algebra.py", True)]  # byol_flow does not import it, byol_proofs does
     + [(name, False) for name in ("noncollapse/cli.py", "full_models/deep.py", "derivations/contrastive.py")],
 )
@@ -32,7 +35,22 @@ def test_a_record_depends_on_the_code_that_made_it(monkeypatch: pytest.MonkeyPat
 
 def test_byol_flow_reaches_algebra_through_another_module_only() -> None:
     """Else the case above would not ask for what is imported indirectly."""
-    assert "algebra" not in sources._imported(sources.ROOT / "derivations" / "byol_flow.py")
+    assert not any(f.stem == "algebra" for f in sources._imported(sources.ROOT / "derivations" / "byol_flow.py"))
+
+
+def test_a_record_depends_on_the_claim_that_corrects_it() -> None:
+    """Its residual at the counterexample is a control of the record."""
+    for claim in CLAIMS.values():
+        if claim.corrected_by:
+            own, other = (sources.ROOT / "derivations" / f"{MODULES[i]}.py" for i in (claim.id, claim.corrected_by))
+            assert other in sources._corrections(own)
+
+
+def test_names_imported_from_a_room_count_as_its_modules() -> None:
+    taylor, ensemble = (sources.ROOT / "dynamics" / f"{n}.py" for n in ("taylor_source", "ensemble"))
+    assert "from dynamics import lanes" in taylor.read_text()
+    assert sources.ROOT / "dynamics" / "lanes.py" in sources.reached(taylor)
+    assert taylor in sources.reached(ensemble)
 
 
 def test_a_hash_is_of_names_and_bytes(tmp_path: Path) -> None:

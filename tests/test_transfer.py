@@ -57,8 +57,8 @@ def test_a_deep_record_is_fresh_of_its_code_and_no_larger_budget(
 
 @pytest.mark.parametrize(
     ("name", "depends"),
-    [(f"full_models/{n}.py", True) for n in ("deep", "nets", "deep_settings")]
-    + [(f"dynamics/{n}.py", True) for n in ("images", "observe")]
+    [(f"full_models/{n}.py", True) for n in ("deep", "nets", "deep_settings", "linear")]
+    + [(f"dynamics/{n}.py", True) for n in ("images", "observe", "setting", "view_kinds")]
     + [("noncollapse/transfer.py", False)],
 )
 def test_a_deep_record_depends_on_the_code_that_made_it(
