@@ -176,7 +176,7 @@ CLAIMS = (
         "Where C has not full rank, collapse follows: W loses rank",
         r"\mathrm{rank}\,C < d \Rightarrow \mathrm{rank}\,W^\top W < d",
         NOTE + "3.3, condition 3: that C must have full rank",
-        base=LONG,
+        base=HALF,
         vary={**ONE_OUTPUT_EACH, **NEAR_IDENTITY},
         states=(
             NO_DECAY,

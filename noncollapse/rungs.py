@@ -24,7 +24,9 @@ from dynamics.solver import RTOL, SolverError
 RUNGS = ("exact", "flow", "descent", "sgd")
 FLOOR = 1e3 * RTOL  # global error of the integrator: local rtol amplified over the horizons used here
 SLOPE = 0.1  # a first-order method's measured order lies within 0.1 of 1 once lr is small enough
-UNMOVED = 0.9  # half a first-order error is left by halving lr: where over 0.9 is, the step does not make the error
+UNMOVED = (
+    0.9  # of a residual: where over this is left by halving lr, or by four times the time, neither makes the error
+)
 STANDARD_ERRORS = 4.0
 TELLING = 0.25  # of a residual of order 1: the most that may be left of a limit for its check to say anything
 LATER = (4, 16, 64)  # how many horizons later a limit is asked again before it counts as refuted
@@ -83,9 +85,9 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
     """The claim's residual on one Setting and rung, judged by the rung's law.
 
     A limit t -> infinity is refuted only by a residual that time does not shrink. Where it fails at t_end it is still
-    on its way if it passes at 4, 16 or 64 t_end, or if it falls from each of these to the next, and from the last but one
-    to the last to less than half (what decays faster than t^-½ does). The last step decides: at first a limit that is
-    approached like 1/t may fall more slowly, and one that settles above 0 as fast.
+    on its way if it passes at 4, 16 or 64 t_end, or if it falls from each of these to the next, by a tenth at least, and from
+    the last but one to the last to less than half (what decays faster than t^-½ does). The last step decides: at first a limit
+    that is approached like 1/t may fall more slowly, and one that settles above 0 as fast.
     Raises ValueError where t_end is too short for the claim's own law to tell a limit from anything else.
     """
     if claim.slack is not None and claim.along is None:
@@ -99,7 +101,7 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
         if later.ok:
             halved = True
             break
-        if later.residual >= before:
+        if later.residual >= UNMOVED * before:
             return first
         before, halved = later.residual, later.residual < before / 2
     return replace(first, ok=True, note="not there yet, but shrinking with time") if halved else first
