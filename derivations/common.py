@@ -28,17 +28,23 @@ FULL_C = Assumption("C-full-rank", "the cross-correlation C has full rank", {"vi
 COMMUTE = Assumption(
     "A-C-commute", "A and C commute and C is symmetric", {"views.angle": (0.0,), "views.twist": (0.0,)}
 )
+
+
+def least_shared(setting: Setting) -> float:
+    """The smallest eigenvalue of C + Cᵀ."""
+    C = moments(setting).C
+    return float(np.linalg.eigvalsh(C + C.T)[0])
+
+
 POSITIVE_C = Assumption(
     "C-positive",
     "C + Cᵀ is positive definite: no direction is anticorrelated between the views",
-    where=lambda s: bool(np.linalg.eigvalsh((m := moments(s)).C + m.C.T).min() > 0),
+    where=lambda s: least_shared(s) > 0,
 )
 NONNEGATIVE_C = Assumption(
     "C-nonnegative",
     "C + Cᵀ is positive semidefinite and A positive definite: no direction is anticorrelated between the views, none is empty",
-    where=lambda s: bool(
-        np.linalg.eigvalsh((m := moments(s)).C + m.C.T).min() >= -1e-12 and np.linalg.eigvalsh(m.A).min() > 1e-12
-    ),  # 1e-12: rounding of eigenvalues of order 1
+    where=lambda s: least_shared(s) >= -1e-12 and np.linalg.eigvalsh(moments(s).A)[0] > 1e-12,  # rounding, at order 1
 )
 
 

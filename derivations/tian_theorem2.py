@@ -23,7 +23,7 @@ from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 
-W, P, L, Y, m, x = (matrix(name) for name in ("W", "P", "L", "Y", "m", "x"))
+W, P, L, Y, m = (matrix(name) for name in ("W", "P", "L", "Y", "m"))
 eta, lam = sp.symbols("eta lambda", positive=True)
 
 CORRELATED = GaussianViews(signal=(1.2, 0.6), noise=(0.3, 0.5), angle=0.5)

@@ -2,7 +2,7 @@
 
     y' = field(y_1, ..., y_n, q_1, ..., q_m),  n few: the states of one mode and its parameters
 
-A new field is compiled first: for 3 states in seconds, for 12 in 14 s, or 28 s for the stiff method; later runs find it on disk.
+A new field is compiled first: for three states in seconds, for a dozen in some tens of them; later runs find it on disk.
 
 Every member keeps its own step, error control and clock, so the result of one never depends on who stands beside it.
 Where explicit steps do, Taylor's method of degree 9 if the field is a rational function, with not too many products, and

@@ -179,7 +179,8 @@ def _raise_failures(stats: Array, rtol: float) -> None:
     what = {
         clock.BLEW_UP: f"blew up near t = {when:.4g} (a weight passed {BLOW_UP:g}): shorten t or start smaller",
         clock.TOO_SMALL: f"could take no step at t = {when:.4g}: the field is not smooth there at rtol = {rtol:g}; loosen rtol",
-        clock.TOO_MANY: f"needed more than {MAX_EVALUATIONS} evaluations by t = {when:.4g}: loosen rtol or pass method='RKL4'",
+        clock.TOO_MANY: f"needed more than {MAX_EVALUATIONS} evaluations by t = {when:.4g}: give a smaller t_end or "
+        "smaller rates (from Python, or a looser rtol, or method='RKL4')",
     }[int(stats[i, clock.STATUS])]
     raise SolverError(f"{who} {what}")
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dynamics.columns import reals
 from dynamics.ensemble import Ensemble, FieldError, integrate_many
 from dynamics.modes import field, fixed_points, parabola_time
 from dynamics.run import Array
@@ -157,10 +158,7 @@ def _numbers(given: dict[str, Any]) -> dict[str, Array]:
     """The arguments as arrays that broadcast together. Raises FieldError, which names the one to mend."""
     out, shape = {}, ()
     for name, value in given.items():
-        try:
-            out[name] = np.asarray(value).astype(float, casting="same_kind", copy=False)
-        except (TypeError, ValueError):
-            raise FieldError(f"{name} is not made of real numbers: give a number, or an array of them") from None
+        out[name] = reals(value, name)
         if not np.isfinite(out[name]).all():
             raise FieldError(f"{name} holds numbers that are not finite: give finite ones")
         try:

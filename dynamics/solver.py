@@ -73,7 +73,7 @@ def integrate(
             continue
     raise SolverError(
         f"{attempts[-1]} needed more than {MAX_EVALUATIONS} evaluations by t = {t[-1]:g}: the system is stiff; "
-        "pass method='Radau', or shorten t_end"
+        "give a smaller t_end or smaller rates (from Python, or method='Radau')"
     )
 
 
@@ -110,7 +110,10 @@ def _attempt(
             f"the flow blew up near t = {when:.4g} (a weight passed {BLOW_UP:g}): shorten t_end or start smaller"
         )
     if not out.success:
-        raise SolverError(f"{method} stopped: {out.message} Loosen rtol or pass method='Radau'")
+        raise SolverError(
+            f"{method} stopped: {out.message} Give a smaller t_end or smaller rates (from Python, or "
+            "a looser rtol, or method='Radau')"
+        )
     times = tuple(_first_zeros(g, lambda time: out.sol(time).reshape(shape), out.sol.ts) for g in events)
     return Solution(out.y.T.reshape(len(t), *shape), times, method, count)
 

@@ -97,9 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never shows a traceback for bad input."""
     words = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a terminal without Unicode shows \u1d40 where it lacks a letter
+        # a terminal without Unicode shows \u1d40 where it lacks a letter
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = parser(words).parse_args(words)
     with _terminable():
         return _run(args)
@@ -161,9 +160,8 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
         lines = "\n".join(f"  noncollapse {example}" for example in examples)
         sub = verbs.add_parser(name, help=help_, description=help_, epilog=f"examples:\n{lines}\n\n{CODES}",
                                formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-        _add_common(
-            sub, argparse.SUPPRESS, argparse.SUPPRESS
-        )  # where not given here, what stands before the verb holds
+        # where not given here, what stands before the verb holds
+        _add_common(sub, argparse.SUPPRESS, argparse.SUPPRESS)
         if name == asked:
             verb = import_module(f"noncollapse.verbs.{module}")
             verb.add_arguments(sub)

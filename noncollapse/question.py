@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 # How a Run is looked at, not what a claim speaks of: another value of these leaves a Setting inside.
 LOOKED_AT = {"seed", "training.t_end", "training.points", "training.lr", "training.batch"}
 MOMENTS = {"gaussian", "images"}  # kinds of views of which theory sees nothing but the moments A, C, S
-# Remedies of the integrators that an argument of Python's can follow, and no option of the command line
-REMEDY = re.compile(r"(?:[Ll]oosen rtol or )?pass method='\w+'(?:, or shorten t_end)?")
 
 
 def around(base: Setting, text: str) -> Setting:
@@ -74,17 +71,13 @@ def residual_of(claim_id: str, rung: str, setting: Setting, replicas: int = 32) 
         unmet = [a.name for a in (*claim.states, *claim.needs) if not a.holds(setting)]
         r = read(claim, setting, rung, replicas)
     except UNREADABLE as error:
-        return {"error": REMEDY.sub(_remedy, why_unreadable(error))}
+        return {"error": why_unreadable(error)}
     except (MemoryError, RuntimeError) as error:
         if not is_full(error):
             raise
         return {"error": f"this machine's memory is too small for it ({words_of(error)})"}
     return {"residual": r.residual, "tolerance": r.tolerance, "ok": r.ok, "note": r.note, "assumptions_unmet": unmet,
             "differs": differs(claim, setting)}  # fmt: skip
-
-
-def _remedy(theirs: re.Match[str]) -> str:
-    return ("Give" if theirs[0][0].isupper() else "give") + " a smaller training.t_end, or smaller rates and weights"
 
 
 def differs(claim: Claim, setting: Setting) -> dict[str, Any]:

@@ -24,9 +24,8 @@ from dynamics.solver import RTOL, SolverError
 RUNGS = ("exact", "flow", "descent", "sgd")
 FLOOR = 1e3 * RTOL  # global error of the integrator: local rtol amplified over the horizons used here
 SLOPE = 0.1  # a first-order method's measured order lies within 0.1 of 1 once lr is small enough
-UNMOVED = (
-    0.9  # of a residual: where over this is left by halving lr, or by four times the time, neither makes the error
-)
+# of a residual: where over this is left by halving lr, or by four times the time, neither makes the error
+UNMOVED = 0.9
 STANDARD_ERRORS = 4.0
 TELLING = 0.25  # of a residual of order 1: the most that may be left of a limit for its check to say anything
 LATER = (4, 16, 64)  # how many horizons later a limit is asked again before it counts as refuted
@@ -95,16 +94,16 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
     first = _read_once(claim, setting, rung, replicas)
     if first.ok or claim.slack is None or claim.along is not None:
         return first
-    before, halved = first.residual, False
+    before, arrives = first.residual, False
     for factor in LATER:
         later = _read_once(claim, setting.replace(training__t_end=factor * setting.training.t_end), rung, replicas)
         if later.ok:
-            halved = True
+            arrives = True
             break
         if later.residual >= UNMOVED * before:
             return first
-        before, halved = later.residual, later.residual < before / 2
-    return replace(first, ok=True, note="not there yet, but shrinking with time") if halved else first
+        before, arrives = later.residual, later.residual < before / 2
+    return replace(first, ok=True, note="not there yet, but shrinking with time") if arrives else first
 
 
 def _check_tells(claim: Claim, setting: Setting, rest: float) -> None:

@@ -88,9 +88,9 @@ def test_slow_passages_and_slow_targets_are_decided() -> None:
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"p0": "a"}, "p0 is not made of real"), ({"w0": None}, "w0 is not made of real"), ({"eta": 0.1j}, "eta is not made"),
+    [({"p0": "a"}, "p0 holds <U1 values: give real"), ({"w0": None}, "w0 holds object values"), ({"eta": 0.1j}, "eta holds complex128"),
      ({"p0": np.ones(3), "w0": np.ones(2)}, r"w0 of shape \(2,\) does not broadcast with \(3,\)"),
-     ({"p0": np.ones(3), "beta": np.ones(2)}, "beta of shape"), ({"beta": "fast"}, "beta is not made"),
+     ({"p0": np.ones(3), "beta": np.ones(2)}, "beta of shape"), ({"beta": "fast"}, "beta holds <U4"),
      ({"beta": -1.0}, "beta must be positive"), ({"beta": np.inf}, "beta holds"), ({"p0": 1e200}, "other units"),
      ({"c": 1e-200}, "other units"), ({"tau0": 1e99, "beta": 1.0}, "other units"), ({"level": 0.0}, "level must be positive")],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """What every loss asks of its arguments, and the small operations they share.
 
-Checks look at shapes, names and plain numbers, never at the entries of a tensor: a check of entries would stop the
-device and would not run under `torch.func.vmap`. A NaN entry therefore passes the checks, and the loss it enters is NaN
+Checks look at shapes, names, plain numbers and a temperature, never at the entries of embeddings: a check of entries would stop
+the device and would not run under `torch.func.vmap`. A NaN entry therefore passes the checks, and the loss it enters is NaN
 (only along its own leading index: the other networks of the batch are untouched).
 """
 
