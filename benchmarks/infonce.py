@@ -5,9 +5,9 @@ N its rows, whose scores are a symmetric matrix: 4) at the measured rate of larg
 rate in cache that is known here (numpy's, torch's, or the project's own); `bound_at_shape_s` takes the products at the rate of
 their own shapes instead, blocks of rows x d x N, which no library runs at the large rate where d is small. Memory is the peak
 beyond the inputs, in a process of its own in which compilers are loaded already. Errors are against float64 autograd where
-that fits. The machine's speed drifts within seconds: a row is 5 rounds (9 where the goals are, 1 with --quick or beyond
-N = 8192), in each of which the run, the machine's rates, and where the goals are the naive form, are timed one after another,
-each at the fastest of 3; a row's ratios are the medians of its rounds'.
+that fits. The machine's speed drifts within seconds, for minutes: a row is 5 rounds (9 where the goals are, 1 with --quick or
+beyond N = 8192), spread over the whole run, all rows taking turns. In each the run, the machine's rates, and where the goals are
+the naive form, are timed one after another, each at the fastest of 3; a row's ratios are the medians of its rounds'.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import os
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import product
 from typing import Any
 
 from benchmarks import harness
@@ -92,28 +94,52 @@ def errors(got: Gradients, exact: Gradients) -> float:
     return max(value, *(float(np.abs(g - e).max() / np.abs(e).max()) for g, e in zip(got[1:], exact[1:], strict=True)))
 
 
-def row(name: str, N: int, d: int, dtype: str, repeats: int, memory: bool) -> dict[str, Any]:
-    """One line of the table. Each repeat has the machine's rates beside it, and where the goals are the naive form."""
-    out: dict[str, Any] = {"N": N, "d": d, "dtype": dtype, "method": name}
-    if name == "NT-Xent: lightly" and not harness.installed("lightly"):
-        return out | {"skipped": "lightly is not installed"}
-    data, symmetric = views(N, d, dtype), name.startswith("NT")
-    rows = 2 * N if symmetric else N
-    run = partial(METHODS[name], *data)
-    other = partial(naive, *views(N, d, "float64")) if (name, N) == ("blocked", GOAL_N) else None
-    if repeats > 1:
+@dataclass(frozen=True)
+class Case:
+    """A row of the table: what is timed, in how many rounds, and whether its memory is measured."""
+
+    method: str
+    N: int
+    d: int
+    dtype: str
+    rounds: int
+    memory: bool
+
+    @property
+    def symmetric(self) -> bool:
+        return self.method.startswith("NT")
+
+    @property
+    def measured(self) -> bool:
+        return self.method != "NT-Xent: lightly" or bool(harness.installed("lightly"))
+
+
+def clock(case: Case) -> Callable[[], dict[str, float]]:
+    """A function that times one round of the case."""
+    run = partial(METHODS[case.method], *views(case.N, case.d, case.dtype))
+    goals_here = (case.method, case.N) == ("blocked", GOAL_N)
+    other = partial(naive, *views(case.N, case.d, "float64")) if goals_here else None
+    if case.rounds > 1:
         run()
-    rounds = [_round(run, other, rows, d, dtype, OPERATIONS[symmetric]) for _ in range(repeats)]
+    rows = 2 * case.N if case.symmetric else case.N
+    return partial(_round, run, other, rows, case.d, case.dtype, OPERATIONS[case.symmetric])
+
+
+def row(case: Case, rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """One line of the table: the medians of the rounds, error and memory."""
+    out: dict[str, Any] = {"N": case.N, "d": case.d, "dtype": case.dtype, "method": case.method}
+    if not rounds:
+        return out | {"skipped": "lightly is not installed"}
     seconds = [r["seconds"] for r in rounds]
-    out |= {"seconds": statistics.median(seconds), "s_min": min(seconds), "s_max": max(seconds), "repeats": repeats}
-    for key in ("bound_s", "share_of_bound", "bound_at_shape_s", "share_at_shape", *(["times_naive"] if other else [])):
-        out[key] = statistics.median(r[key] for r in rounds)
-    if N < PLAIN_LIMIT:
-        exact = by_torch(nt_xent if symmetric else info_nce, *(x.astype(float) for x in data))
-        out["error"] = errors(run(), exact)
-    if memory:
-        job, warm = partial(call, name, N, d, dtype), partial(prepare, name, N, d, dtype)
-        out["mib"] = harness.peak_memory(job, warm, fresh=True)  # a fork would find this process's freed pages to use
+    out |= {"seconds": statistics.median(seconds), "s_min": min(seconds), "s_max": max(seconds), "repeats": len(rounds)}
+    out |= {key: statistics.median(r[key] for r in rounds) for key in rounds[0] if key != "seconds"}
+    if case.N < PLAIN_LIMIT:
+        data = views(case.N, case.d, case.dtype)
+        exact = by_torch(nt_xent if case.symmetric else info_nce, *(x.astype(float) for x in data))
+        out["error"] = errors(METHODS[case.method](*data), exact)
+    if case.memory:
+        asked = (case.method, case.N, case.d, case.dtype)
+        out["mib"] = harness.peak_memory(partial(call, *asked), partial(prepare, *asked), fresh=True)  # see peak_memory
     return out
 
 
@@ -140,6 +166,21 @@ def _fits(name: str, N: int, d: int, dtype: str, quick: bool) -> bool:
     if name.startswith("NT"):
         return (N, d) == (2048, 128)
     return not (quick and name == "autograd") or N == 1024
+
+
+def cases(quick: bool) -> list[Case]:
+    """The table's rows, in its order."""
+    names = [name for name in METHODS if not (quick and name.startswith("NT"))]
+    shapes = [(1024, 128), *((GOAL_N, d) for d in ((16, 128) if quick else (16, 64, 128)))]
+    if not quick:
+        shapes += [(2048, 128), (16384, 128), (65536, 128)]
+    out = []
+    for (N, d), dtype, name in product(shapes, DTYPES, names):
+        if _fits(name, N, d, dtype, quick):
+            rounds = 1 if quick or N > PLAIN_LIMIT else 9 if (name, N) == ("blocked", GOAL_N) else 5
+            memory = N == GOAL_N and (name == "blocked" or not quick or (name, dtype) == ("naive numpy", "float64"))
+            out.append(Case(name, N, d, dtype, rounds, memory or N > PLAIN_LIMIT))
+    return out
 
 
 def compare(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -179,18 +220,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    names = [name for name in METHODS if not (quick and name.startswith("NT"))]
-    shapes = [(1024, 128), *((GOAL_N, d) for d in ((16, 128) if quick else (16, 64, 128)))]
-    if not quick:
-        shapes += [(2048, 128), (16384, 128), (65536, 128)]
-    plan = [
-        (name, N, d, dtype) for N, d in shapes for dtype in DTYPES for name in names if _fits(name, N, d, dtype, quick)
-    ]
-    rows = []
-    for name, N, d, dtype in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI"))):
-        memory = N == GOAL_N and (name == "blocked" or not quick or (name, dtype) == ("naive numpy", "float64"))
-        rounds = 1 if quick or N > PLAIN_LIMIT else 9 if (name, N) == ("blocked", GOAL_N) else 5
-        rows.append(row(name, N, d, dtype, rounds, memory or N > PLAIN_LIMIT))
+    plan = cases(quick)
+    rounds: dict[Case, list[dict[str, float]]] = {case: [] for case in plan}
+    bar = tqdm(total=sum(case.rounds for case in plan), file=sys.stderr, disable=bool(os.environ.get("CI")))
+    clocks = {case: clock(case) for case in plan if case.measured}
+    for turn in range(max(case.rounds for case in plan)):
+        for case in clocks:
+            if turn < case.rounds:
+                rounds[case].append(clocks[case]())
+                bar.update()
+    rows = [row(case, found) for case, found in rounds.items()]
     reached = compare(rows)
     ours = [r for r in rows if r["method"] == "blocked" and r["d"] == 128 and r["dtype"] == "float32"]
     growth = harness.exponent([r["N"] for r in ours], [r["seconds"] for r in ours])

@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynamics.images import image_pool
 from dynamics.run import Array, Run
-from dynamics.setting import ImageViews, Setting, SettingError
+from dynamics.setting import Setting, SettingError
 from dynamics.start import start
 from dynamics.views import moments
+from full_models.pairs import sample_pairs
 
 NORM_LIMIT = 1e6  # start weights are of norm ~1: beyond this a run has left every regime the theory speaks of
 MOST_STEPS = 10**8  # some hours by autograd: what is asked for beyond is a slip
-BLOCK = 2**18  # random numbers drawn at a time (2 MB, stays in cache): blocks amortise the call, and change no stream
 
 
 class State(NamedTuple):
@@ -47,14 +46,14 @@ def population_loss(
 ) -> Tensor:
     """J (…) over leading axes; exact. A = E[x xᵀ], B = E[x⁺ x⁺ᵀ], C = E[x x⁺ᵀ].
 
-    "predictor": ½ tr(D M Dᵀ), D = [P W, -V], M = [[A, C], [Cᵀ, B]].  "invariance": ½ tr(W S Wᵀ), S = A + B - C - Cᵀ.
+    "predictor": ½ tr(D M Dᵀ), D = [P W, V], M = [[A, -C], [-Cᵀ, B]].  "invariance": ½ tr(W S Wᵀ), S = A + B - C - Cᵀ.
     Pass V = W for gradients through both branches, V detached for a stop-gradient. Raises SettingError on other losses.
     """
     if loss == "invariance":
-        return _quadratic(W, A + B - C - C.mT)
+        return _quadratic(W, (A + B - C - C.mT) / 2)
     if loss != "predictor":
         raise SettingError(f"objective.loss {loss!r} has no linear network here: use 'predictor' or 'invariance'")
-    return _quadratic(torch.cat([P @ W, -V], -1), _joint(A, B, C))
+    return _quadratic(torch.cat([P @ W, V], -1), _half_joint(A, B, C))
 
 
 def minibatch_loss(W: Tensor, P: Tensor, V: Tensor, x: Tensor, x_plus: Tensor, loss: str = "predictor") -> Tensor:
@@ -113,48 +112,14 @@ def sgd(setting: Setting, replicas: int, lr: float | None = None, seed0: int = 0
     return _train(setting, "sgd", State(W, P, V), lr, lambda: _minibatch(setting, *next(pairs)))
 
 
-def sample_pairs(setting: Setting, streams: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless minibatches x, x⁺, each (R, batch, d), replica r from the stream SeedSequence([seed, 4, streams[r]])."""
-    views, batch = setting.views, setting.training.batch
-    rngs = [np.random.default_rng([setting.seed, 4, s]) for s in streams]
-    if isinstance(views, ImageViews):
-        pool = image_pool(views, setting.seed)
-        yield from image_pairs(torch.from_numpy(pool.x), pool.paired, batch, rngs)
-    m = moments(setting.replace(objective__symmetrised=False))
-    L = torch.from_numpy(m.joint_factor())
-    for g in _blocks([rng.standard_normal for rng in rngs], (batch, 2 * m.d)):
-        joint = g @ L.T
-        yield joint[..., : m.d], joint[..., m.d :]
-
-
-def image_pairs(
-    x: Tensor, paired: bool, batch: int, rngs: list[np.random.Generator]
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless minibatches (R, batch, D) from views x (n, m, D): two independent views of an image, or views 0 and 1."""
-    n, m, _ = x.shape
-    # Uniforms, not integers: their stream is the same however it is cut into blocks.
-    for u in _blocks([rng.random for rng in rngs], (batch, 3)):
-        i, first, second = (u.to(x.device) * torch.tensor([n, m, m], device=x.device)).long().unbind(-1)
-        yield (x[i, 0], x[i, 1]) if paired else (x[i, first], x[i, second])
-
-
-def _blocks(draws: list[Callable[..., Array]], shape: tuple[int, ...]) -> Iterator[Tensor]:
-    """Endless (R, *shape), row r from draws[r]; each is overwritten later, so a caller computes from it at once."""
-    steps = max(1, BLOCK // (len(draws) * math.prod(shape)))
-    block = np.empty((len(draws), steps, *shape))
-    while True:
-        for draw, rows in zip(draws, block, strict=True):
-            draw(out=rows)
-        yield from torch.from_numpy(block).unbind(1)
-
-
 def _quadratic(D: Tensor, M: Tensor) -> Tensor:
-    """½ tr(D M Dᵀ) (…): one form, because a step of a small network costs its number of torch calls."""
-    return ((D @ M) * D).sum((-2, -1)) / 2
+    """tr(D M Dᵀ) (…): one form, halves and signs in M, because a step of a small network costs its number of torch calls."""
+    return ((D @ M) * D).sum((-2, -1))
 
 
-def _joint(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    return torch.cat([torch.cat([A, C], -1), torch.cat([C.mT, B], -1)], -2)
+def _half_joint(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """½ E[e eᵀ] of e = [x; -x⁺], so that P W x - V x⁺ = [P W, V] e."""
+    return torch.cat([torch.cat([A, -C], -1), torch.cat([-C.mT, B], -1)], -2) / 2
 
 
 def _population(setting: Setting) -> Loss:
@@ -163,8 +128,8 @@ def _population(setting: Setting) -> Loss:
     A, B, C = (torch.from_numpy(M) for M in (m.A, m.B, m.C))
     if setting.objective.loss != "predictor":
         return lambda W, P, V: population_loss(W, P, V, A, B, C, setting.objective.loss)
-    M = _joint(A, B, C)
-    return lambda W, P, V: _quadratic(torch.cat([P @ W, -V], -1), M)
+    M = _half_joint(A, B, C)
+    return lambda W, P, V: _quadratic(torch.cat([P @ W, V], -1), M)
 
 
 def _minibatch(setting: Setting, x: Tensor, x_plus: Tensor) -> Loss:
@@ -186,10 +151,11 @@ def _gradient(setting: Setting, loss: Loss, state: State) -> tuple[Tensor, Tenso
     P = state.P.detach().requires_grad_(learned)
     through_target = not objective.stop_gradient and objective.target == "online"
     V = W if through_target else state.V.detach()
-    total = loss(W, P, V).sum()  # replicas do not interact: the gradient of the sum is each one's own
+    J = loss(W, P, V)
+    each = torch.ones_like(J)  # replicas do not interact: the gradient of their sum is each one's own
     if not learned:
-        return torch.autograd.grad(total, W)[0], torch.zeros_like(P)
-    gW, gP = torch.autograd.grad(total, (W, P))
+        return torch.autograd.grad(J, W, each)[0], torch.zeros_like(P)
+    gW, gP = torch.autograd.grad(J, (W, P), each)
     return gW, (gP + gP.mT) / 2 if objective.predictor == "symmetric" else gP
 
 

@@ -126,7 +126,7 @@ def compute(
 
 
 def theory(columns: Mapping[str, Any], x: Axis, y: Axis, parabola: bool) -> list[tuple[str, Array]]:
-    """(label, (n, 2)) of the exact lines that these axes can show: eta_c = c²/4a, p∓, the stable manifold of p-."""
+    """(label, (n, 2)) of the exact lines that these axes can show: eta = eta_c = c²/4a, p∓, the stable manifold of p-."""
     axes = {x.name: x, y.name: y}
     fine = {name: axis.values(801) for name, axis in axes.items()}
     out: list[tuple[str, Array]] = []
@@ -137,17 +137,24 @@ def theory(columns: Mapping[str, Any], x: Axis, y: Axis, parabola: bool) -> list
         path = np.column_stack([values, other] if vertical == x.name else [other, values])
         out.append((label, path))
 
-    for name in (n for n in ("eta", "p0") if n in axes):
-        other = next(n for n in axes if n != name)
-        at = {**columns, other: fine[other]}
-        a, c = np.broadcast_to(at["a"], (801,)), np.broadcast_to(at["c"], (801,))
-        if name == "eta":
-            add(r"$\eta_c=c^2/4a$", name, c**2 / (4 * a))
-        elif parabola:
-            roots = modes.fixed_points(a, c, at["eta"])
-            note = "" if columns["beta"] is None else " (online target)"
-            add(r"$p_-$" + note, name, np.asarray(roots.p_minus))
-            add(r"$p_+$", name, np.asarray(roots.p_plus))
+    def at(name: str, parameter: str) -> Array:
+        """The values (801,) of a parameter along the curve that `add` draws over the axis `name`."""
+        other = y.name if name == x.name else x.name
+        return np.broadcast_to(np.asarray(fine[other] if parameter == other else columns[parameter], float), (801,))
+
+    fold = {  # one equation, solved for the first of its letters that is an axis
+        "eta": lambda: at("eta", "c") ** 2 / (4 * at("eta", "a")),
+        "c": lambda: 2 * np.sqrt(at("c", "a") * at("c", "eta")),
+        "a": lambda: at("a", "c") ** 2 / (4 * at("a", "eta")),
+    }
+    name = next((n for n in fold if n in axes), None)
+    if name:
+        add(r"$\eta_c=c^2/4a$", name, fold[name]())
+    if "p0" in axes and parabola:
+        roots = modes.fixed_points(*(at("p0", n) for n in ("a", "c", "eta")))
+        note = "" if columns["beta"] is None else " (online target)"
+        add(r"$p_-$" + note, "p0", np.asarray(roots.p_minus))
+        add(r"$p_+$", "p0", np.asarray(roots.p_plus))
     if set(axes) == {"p0", "w0"} and columns["beta"] is None:
         a, c, alpha_p, eta = (float(columns[n]) for n in ("a", "c", "alpha_p", "eta"))
         unit, low, high = c / a, *(axes["p0"].values(2) * a / c)

@@ -12,7 +12,7 @@ import torch
 from dynamics.run import Run
 from dynamics.setting import GaussianViews, ImageViews, Network, Setting, Training
 from full_models.batches import Moments, Pairs, Shape, batch_of
-from full_models.linear import sample_pairs
+from full_models.pairs import sample_pairs
 
 STEPS = 12
 BASE = Setting(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,22 @@ def test_a_diagram_is_computed_recorded_and_drawn(tmp_path: Path, capsys) -> Non
     before = png.read_bytes()
     assert str(png) == record["figure"] and png.with_suffix(".svg").is_file()
     assert draw_diagram(tmp_path, "eta-p0").read_bytes() == before  # from the record alone, the same bytes
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [(("a", 0.5, 3.0), ("c", 0.1, 2.0)), (("c", 0.1, 2.0), ("a", 0.5, 3.0)), (("c", 0.1, 2.0), ("p0", 0.0, 2.0)),
+     (("alpha_p", 0.5, 2.0), ("a", 0.5, 3.0))],
+)  # fmt: skip
+def test_the_fold_is_drawn_over_whichever_of_its_letters_is_an_axis(x: tuple[Any, ...], y: tuple[Any, ...]) -> None:
+    arrays, _ = diagram.compute(diagram.Axis(*x), diagram.Axis(*y), {"eta": 0.15}, (41, 37))
+    line = arrays["line" + str(list(arrays["labels"]).index(r"$\eta_c=c^2/4a$"))]
+    on = {"a": 1.25, "c": 1.0, x[0]: line[:, 0], y[0]: line[:, 1]}
+    assert np.allclose(on["c"] ** 2 / (4 * on["a"]), 0.15, rtol=1e-14)  # a few roundings
+    grid = {"a": 1.25, "c": 1.0, x[0]: arrays["x"][None, :], y[0]: arrays["y"][:, None]}
+    beyond = np.broadcast_to(grid["c"] ** 2 / (4 * grid["a"]) < 0.15, arrays["end"].shape)
+    assert 100 < beyond.sum() < beyond.size - 100 and (arrays["end"][beyond] == phases.COLLAPSE).all()
+    assert (arrays["end"][~beyond] == phases.SURVIVAL).any()
 
 
 def test_the_stable_manifold_bounds_the_basin_off_the_parabola() -> None:
