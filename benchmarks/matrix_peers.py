@@ -111,20 +111,19 @@ def _diffrax(solver: str, count: int) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class Peer:
-    """name, the distribution it needs, whether it solves the flow as printed (else in the shared form), and the solver."""
+    """name, which says the form of the flow that it solves, the distribution it needs, and the solver."""
 
     name: str
     package: str
-    printed: bool
     solve: Callable[[Problem, Array, float], Array]
 
 
 PEERS = (
-    *(Peer(f"scipy {m}, as printed", "scipy", True, functools.partial(scipy_ivp, m, literal)) for m in ("DOP853", "RK45")),
-    Peer("scipy DOP853, five products", "scipy", False, functools.partial(scipy_ivp, "DOP853", shared)),
-    *(Peer(f"torchdiffeq {m}", "torchdiffeq", True, functools.partial(torchdiffeq_ivp, m)) for m in ("dopri8", "dopri5")),
-    *(Peer(f"diffrax {m}", "diffrax", True, functools.partial(diffrax_ivp, m)) for m in ("Dopri8", "Tsit5")),
+    *(Peer(f"scipy {m}, as printed", "scipy", functools.partial(scipy_ivp, m, literal)) for m in ("DOP853", "RK45")),
+    Peer("scipy DOP853, five products", "scipy", functools.partial(scipy_ivp, "DOP853", shared)),
+    *(Peer(f"torchdiffeq {m}", "torchdiffeq", functools.partial(torchdiffeq_ivp, m)) for m in ("dopri8", "dopri5")),
+    *(Peer(f"diffrax {m}", "diffrax", functools.partial(diffrax_ivp, m)) for m in ("Dopri8", "Tsit5")),
 )  # fmt: skip
 EXPLICIT = (  # held against the stabilised method: scipy's fastest there, in the shared form, so that only the method differs
-    Peer("scipy RK23, five products", "scipy", False, functools.partial(scipy_ivp, "RK23", shared)),
+    Peer("scipy RK23, five products", "scipy", functools.partial(scipy_ivp, "RK23", shared)),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
@@ -72,10 +74,10 @@ def blind_picture(run: Run) -> Picture:
     return Picture("p w of each mode", pw, (pw[0, :1] / (1 + rate * pw[0, :1] * run.t[:, None])))
 
 
-def log_fall(name: str, first: int = 0):
-    """Gauge: log of an observable's fall from start to end, per seed."""
+def log_fall(name: str) -> Callable[[Mapping[str, Run]], Array]:
+    """Gauge: log of an observable's fall from start to end, per seed (R,)."""
     return lambda runs: np.concatenate(
-        [np.log((r[name][:, first] + 1e-30) / (r[name][:, -1] + 1e-30)) for r in runs.values()]
+        [np.log((r[name][:, 0] + 1e-30) / (r[name][:, -1] + 1e-30)) for r in runs.values()]
     )
 
 

@@ -25,7 +25,7 @@ from dynamics.setting import GaussianViews, Network, Objective, Setting, Trainin
 
 W, P, V, C, D, G = (matrix(name) for name in ("W", "P", "V", "C", "D", "G"))
 A, B = matrix("A", symmetric=True), matrix("B", symmetric=True)
-eta, alpha_p, a, tau = sp.symbols("eta alpha_p a tau", positive=True)
+eta, alpha_p = sp.symbols("eta alpha_p", positive=True)
 
 LINEAR = Objective(predictor="linear", target="ema")
 TWISTED = Setting(

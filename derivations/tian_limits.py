@@ -31,7 +31,7 @@ from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 from dynamics.views import moments
 
-W, P, L, M, R, Y, z = (matrix(name) for name in ("W", "P", "L", "M", "R", "Y", "z"))
+W, P, L, Y, z = (matrix(name) for name in ("W", "P", "L", "Y", "z"))
 A = matrix("A", symmetric=True)
 eta, a = sp.symbols("eta a", positive=True)
 half = sp.S.Half

@@ -27,7 +27,7 @@ from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Training
 
 p, w, v, a, alpha_p, beta, eta, t = sp.symbols("p w v a alpha_p beta eta t", positive=True)
-s, tau, c_j = sp.symbols("s tau c_j", positive=True)
+s, tau = sp.symbols("s tau", positive=True)
 
 EMA_BASE = isotropic(
     2,

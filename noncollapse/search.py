@@ -15,8 +15,6 @@ from derivations.assumption import Assumption, Domain, Interval, Spectrum, meet,
 from derivations.claim import Claim
 from dynamics.setting import Setting
 
-DIMENSIONS = (1, 2, 3)  # of Gaussian views, where a claim does not say: the smallest that can differ
-
 
 class EmptyAssumptions(ValueError):
     """No Setting satisfies the assumptions, so nothing follows from them."""
