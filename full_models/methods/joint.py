@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -62,8 +61,3 @@ class LeadingPart(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         return h[..., : self.d]
-
-
-def of_embeddings(loss: Callable[..., Tensor], **keywords: Any) -> Criterion:
-    """A loss of `full_models.losses` with its constants, as a Criterion."""
-    return partial(loss, **keywords)

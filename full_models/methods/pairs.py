@@ -7,13 +7,14 @@ what the papers tie to ImageNet and hundreds of epochs (widths, momentum, a queu
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from full_models import losses, networks
 from full_models.methods.baselines import Supervised, Untrained
-from full_models.methods.joint import JointEmbedding, LeadingPart, of_embeddings
+from full_models.methods.joint import JointEmbedding, LeadingPart
 from full_models.methods.method import Method, MethodError
 from full_models.methods.moco import MomentumContrast
 from full_models.methods.parts import Parts
@@ -23,7 +24,7 @@ from full_models.methods.target import average
 
 def simclr(parts: Parts, *, tau: float = 0.5) -> Method:
     """NT-Xent; tau = 0.5, Chen et al.'s best on CIFAR-10 (appendix B.9)."""
-    return JointEmbedding(parts.encoder, parts.projector(), of_embeddings(losses.nt_xent, tau=tau))
+    return JointEmbedding(parts.encoder, parts.projector(), partial(losses.nt_xent, tau=tau))
 
 
 def info_nce(parts: Parts, *, critic: str = "bilinear", tau: float = 1.0) -> Method:
@@ -31,7 +32,7 @@ def info_nce(parts: Parts, *, critic: str = "bilinear", tau: float = 1.0) -> Met
     if critic == "bilinear":
         criterion = networks.build(lambda: LogBilinear(parts.d, tau), parts.generator)
     else:
-        criterion = of_embeddings(losses.info_nce, critic=critic, tau=tau)
+        criterion = partial(losses.info_nce, critic=critic, tau=tau)
     return JointEmbedding(parts.encoder, parts.projector(), criterion)
 
 
@@ -53,7 +54,7 @@ class LogBilinear(nn.Module):
 
 def nce(parts: Parts, *, critic: str = "cosine", tau: float = 0.1) -> Method:
     """Binary noise-contrastive estimation; cosine scores at tau = 0.1, SigLIP's start (its scale is learned)."""
-    return JointEmbedding(parts.encoder, parts.projector(), of_embeddings(losses.nce, critic=critic, tau=tau))
+    return JointEmbedding(parts.encoder, parts.projector(), partial(losses.nce, critic=critic, tau=tau))
 
 
 def moco(parts: Parts, *, tau: float = 0.2, queue: int = 1024, ema: float = 0.99, schedule: str = "constant") -> Method:
@@ -69,7 +70,7 @@ def moco(parts: Parts, *, tau: float = 0.2, queue: int = 1024, ema: float = 0.99
 
 def decoupled(parts: Parts, *, tau: float = 0.1) -> Method:
     """Decoupled contrastive loss at the paper's tau = 0.1 (Yeh et al. 2022, section 4)."""
-    return JointEmbedding(parts.encoder, parts.projector(), of_embeddings(losses.decoupled_contrastive, tau=tau))
+    return JointEmbedding(parts.encoder, parts.projector(), partial(losses.decoupled_contrastive, tau=tau))
 
 
 def align_uniform(
@@ -86,7 +87,7 @@ def align_uniform(
 
 def spectral(parts: Parts, *, mu: float = 1.0, convention: str = "paper") -> Method:
     """Spectral contrastive loss; "reference" clips norms at √mu as the authors' code (HaoChen et al. 2021)."""
-    criterion = of_embeddings(losses.spectral_contrastive, mu=mu, convention=convention)
+    criterion = partial(losses.spectral_contrastive, mu=mu, convention=convention)
     return JointEmbedding(parts.encoder, parts.projector(), criterion)
 
 
@@ -94,14 +95,14 @@ def vicreg(
     parts: Parts, *, lam: float = 25.0, mu: float = 25.0, nu: float = 1.0, convention: str = "reference"
 ) -> Method:
     """VICReg at 25, 25, 1 in the convention of the authors' code, for which these weights were found (a factor d apart)."""
-    criterion = of_embeddings(losses.vicreg, lam=lam, mu=mu, nu=nu, convention=convention)
+    criterion = partial(losses.vicreg, lam=lam, mu=mu, nu=nu, convention=convention)
     return JointEmbedding(parts.encoder, parts.projector(), criterion)
 
 
 def barlow_twins(parts: Parts, *, lam: float = 0.0051, convention: str = "reference") -> Method:
     """Barlow Twins at lam = 0.0051 with the authors' batch normalisation (Zbontar et al. 2021, section 3)."""
     return JointEmbedding(
-        parts.encoder, parts.projector(), of_embeddings(losses.barlow_twins, lam=lam, convention=convention)
+        parts.encoder, parts.projector(), partial(losses.barlow_twins, lam=lam, convention=convention)
     )
 
 
@@ -115,19 +116,19 @@ def lejepa(
     def draw(x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         return {"directions": losses.random_directions(parts.d, directions, generator, x.dtype, str(x.device))}
 
-    criterion = of_embeddings(losses.lejepa, lam=lam, knots=knots, convention=convention)
+    criterion = partial(losses.lejepa, lam=lam, knots=knots, convention=convention)
     return JointEmbedding(parts.encoder, parts.projector(), criterion, draw)
 
 
 def invariance(parts: Parts) -> Method:
     """The invariance loss alone: constant embeddings are its optimum."""
-    return JointEmbedding(parts.encoder, parts.projector(), of_embeddings(losses.invariance))
+    return JointEmbedding(parts.encoder, parts.projector(), losses.invariance)
 
 
 def direct_clr(parts: Parts, *, dim: int = 32, tau: float = 0.1) -> Method:
     """InfoNCE on the first dim features, no projector; tau = 0.1; the paper's part is 360 of 2048 (Jing et al. 2022)."""
     part = LeadingPart(dim, parts.features)
-    return JointEmbedding(parts.encoder, part, of_embeddings(losses.info_nce, critic="cosine", tau=tau))
+    return JointEmbedding(parts.encoder, part, partial(losses.info_nce, critic="cosine", tau=tau))
 
 
 def supervised(parts: Parts, *, classes: int = 10) -> Method:
