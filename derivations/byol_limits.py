@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
@@ -112,10 +114,10 @@ def unsettled(run: Run) -> Array:
 SETTLES = (REDUCTION, BALANCE, PARABOLA_SPEED, APPROACH)
 
 
-def kept_beside(reference: str, other: str):
+def kept_beside(reference: str, other: str) -> Callable[[Mapping[str, Run]], Array]:
     """Gauge: log(variance kept by `reference` / by `other`), each relative to its start, per seed."""
 
-    def gauge(runs):
+    def gauge(runs: Mapping[str, Run]) -> Array:
         kept = {n: np.log((runs[n]["variance"][:, -1] + 1e-30) / runs[n]["variance"][:, 0]) for n in (reference, other)}
         return kept[reference] - kept[other]
 
