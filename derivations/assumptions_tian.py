@@ -9,9 +9,10 @@ import numpy as np
 from derivations.assumption import Assumption, Domain, Spectrum
 from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Picture
+from derivations.common import share
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
-from dynamics.views import Moments, moments
+from dynamics.views import moments
 
 SOURCE = "Tian, Chen, Ganguli 2021, arXiv:2102.06810"
 SIGMA2 = 0.25  # the base Settings' variance of a view's noise: a = 1 + sigma² = 1.25
@@ -38,6 +39,9 @@ SYMMETRISED = Assumption(
 ALIGNED = Assumption(
     "aligned start", "P and F share their eigenvectors at t = 0", only={"network.start": ("aligned", "parabola")}
 )
+NO_DECAY = Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)})
+EQUAL_DECAY = Assumption("equal decay", "W and P decay at one rate eta", only={"training.eta_p": (None,)})
+FREE = Assumption("free predictor", "P follows its own gradient", only={"objective.predictor": ("linear",)})
 PARABOLA = Assumption(
     "start on the parabola", "s_j(0) = p_j(0)² / alpha_p on every mode", only={"network.start": ("parabola",)}
 )
@@ -84,24 +88,9 @@ def a_of(setting: Setting) -> float:
     return float(moments(setting).A[0, 0])
 
 
-def data(run: Run) -> Moments:
-    return moments(run.setting)
-
-
-def norm(M: Array) -> Array:
-    """Frobenius norm over the last two axes."""
-    return np.linalg.norm(M, axis=(-2, -1))
-
-
 def relative(M: Array, size: Array) -> Array:
     """M (R, T, m, n) over size (R, T); an exact 0 of the size (nothing to compare) leaves M as it is."""
     return M / np.where(size > 0, size, 1.0)[..., None, None]
-
-
-def share(run: Run, name: str = "W") -> Array:
-    """‖W(t)‖ / ‖W(0)‖ (R, T). The Settings of these claims never start at W = 0."""
-    size = norm(run[name])
-    return size / size[:, :1]
 
 
 def share_picture(run: Run) -> Picture:

@@ -19,19 +19,14 @@ from derivations.common import (
     ROTATIONS,
     SPECTRA,
     STARTS,
-    norm,
+    final_share,
+    noise_slack,
     picture_vanishing,
 )
 from derivations.invariance_proofs import LIMIT
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
-from dynamics.setting import Setting
 from dynamics.views import moments
-
-
-def vanished(run: Run) -> Array:
-    """‖W(T)‖ / ‖W(0)‖."""
-    return (norm(run["W"])[:, -1] / norm(run["W"])[:, 0])[:, None]
 
 
 def smallest_kept(run: Run) -> Array:
@@ -46,12 +41,6 @@ def smallest_kept(run: Run) -> Array:
 def _smallest_picture(run: Run) -> Picture:
     sigma = singular_values(run["W"])[..., -1:]
     return Picture("smallest singular value of W", sigma, np.zeros(sigma.shape[1:]))
-
-
-def vanish_late(setting: Setting) -> float:
-    """e^{-λ T/2}, λ the smallest non-zero noise variance: X' >= λ where S is positive definite."""
-    lam = min((v for v in setting.get("views.noise") if v > 0), default=np.inf)
-    return float(np.exp(-lam * setting.training.t_end / 2))
 
 
 def blind_product(run: Run, factor: float = 2.0) -> Array:
@@ -107,9 +96,9 @@ CLAIMS = (
         states=(NO_DECAY,),
         needs=(NOISY, EXCHANGEABLE),
         rungs=("exact", "flow", "descent", "sgd"),
-        residual=vanished,
-        slack=vanish_late,
-        mutants={"half stays": lambda r: vanished(r) - 0.5},
+        residual=final_share,
+        slack=noise_slack,
+        mutants={"half stays": lambda r: final_share(r) - 0.5},
         proof=(*NO_PREDICTOR, LIMIT),
         scope="all dimensions",
         corrected_by="byol-no-predictor-solution",
@@ -132,9 +121,9 @@ CLAIMS = (
         states=(NO_DECAY,),
         needs=(NOISY, EXCHANGEABLE),
         rungs=("flow", "descent", "sgd"),
-        residual=vanished,
-        slack=vanish_late,
-        mutants={"half stays": lambda r: vanished(r) - 0.5},
+        residual=final_share,
+        slack=noise_slack,
+        mutants={"half stays": lambda r: final_share(r) - 0.5},
         proof=(CONTRACTION, LIMIT),
         scope="all dimensions",
         corrected_by="byol-no-stop-gradient-bound",
@@ -164,7 +153,7 @@ CLAIMS = (
             ),
         ),
         rungs=("flow", "descent"),
-        residual=vanished,
+        residual=final_share,
         slack=lambda s: 0.01,
         holds_at=LONG.replace(training__eta=1.0),
         corrected_by="byol-blind-mode",

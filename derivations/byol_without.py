@@ -10,7 +10,7 @@ from derivations.assumption import Assumption, Interval, Spectrum
 from derivations.byol_common import EXCHANGEABLE, SAME_TARGET, moments_of
 from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
 from derivations.claim import Claim, Picture
-from derivations.common import PREDICTOR, SPECTRA, STARTS, norm, relative
+from derivations.common import PREDICTOR, SPECTRA, STARTS, norm, relative, share
 from derivations.invariance_proofs import LIMIT
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
@@ -36,13 +36,12 @@ def contraction(run: Run, factor: float = 1.0) -> Array:
     """‖W(t)‖/‖W(0)‖ - e^{-(λ + eta) t} (R, T), λ the smallest eigenvalue of X'."""
     A, _, C = moments_of(run)
     rate = np.linalg.eigvalsh(A - C)[0] + run.setting.training.eta
-    size = norm(run["W"])
-    return size / size[:, :1] - np.exp(-factor * rate * run.t)
+    return share(run) - np.exp(-factor * rate * run.t)
 
 
 def _contraction_picture(run: Run) -> Picture:
-    share = norm(run["W"]) / norm(run["W"])[:, :1]
-    return Picture("‖W(t)‖/‖W(0)‖ and its bound", share[..., None], (share - contraction(run))[0, :, None], log=True)
+    size = share(run)
+    return Picture("‖W(t)‖/‖W(0)‖ and its bound", size[..., None], (size - contraction(run))[0, :, None], log=True)
 
 
 CLAIMS = (

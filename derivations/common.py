@@ -53,6 +53,17 @@ def norm(M: Array) -> Array:
     return np.linalg.norm(M, axis=(-2, -1))
 
 
+def share(run: Run, name: str = "W") -> Array:
+    """‖W(t)‖ / ‖W(0)‖ (R, T); not finite from a start at W = 0, which the engine refuses."""
+    size = norm(run[name])
+    return size / size[:, :1]
+
+
+def final_share(run: Run) -> Array:
+    """‖W(T)‖ / ‖W(0)‖ (R, 1): what a claim of collapse says to tend to 0."""
+    return share(run)[:, -1:]
+
+
 def relative(difference: Array, *parts: Array) -> Array:
     """‖difference‖ / Σ‖parts‖ over the last two axes, entrywise signs kept: (..., i, j) entries over a scalar scale.
 
@@ -76,6 +87,10 @@ def picture_vanishing(run: Run) -> Picture:
     return Picture("singular values of W", sigma, np.zeros(sigma.shape[1:]))
 
 
-def smallest_positive(values: tuple[float, ...]) -> float:
-    """The smallest eigenvalue that is not 0; infinity if all are."""
-    return min((v for v in values if v > 0), default=np.inf)
+def noise_slack(setting: Setting) -> float:
+    """e^{-λ T/2}, λ the smallest non-zero noise variance (infinity if all are 0): what a limit may still lack at T.
+
+    The noise N moves what it moves at λ or more: S = 2N and X' = N of exchangeable views, S = N with a clean anchor.
+    """
+    least = min((v for v in setting.get("views.noise") if v > 0), default=np.inf)
+    return float(np.exp(-least * setting.training.t_end / 2))

@@ -16,18 +16,18 @@ from derivations.common import (
     NOTE,
     SPECTRA,
     STARTS,
+    final_share,
+    noise_slack,
     norm,
     picture_singular_values,
     picture_vanishing,
     relative,
-    smallest_positive,
 )  # fmt: skip
 from derivations.invariance_common import ANY_START, SHORT
 from derivations.invariance_proofs import COMMUTING, GRADIENT, KEPT, LIMIT, MODE, PAIRS, REDUCTION, VARIANCE
 from dynamics.convention import Convention
 from dynamics.observe import embedding_covariance, singular_values
 from dynamics.run import Array, Run
-from dynamics.setting import Setting
 from dynamics.views import moments
 
 LONG = INVARIANCE.replace(training__t_end=48.0, training__lr=0.1)  # the slowest positive rate in the domains is 0.25
@@ -36,18 +36,8 @@ EXCHANGEABLE = Assumption("exchangeable-views", "both views carry independent no
 CLEAN = {"views.twist": (0.0,), "views.angle": Interval(0.0, 1.5), "views.anchor": (False, True)}
 
 
-def late(setting: Setting) -> float:
-    """e^{-λ t/2}, λ the smallest non-zero noise variance (S = 2N, or N with a clean anchor): what a limit may still lack."""
-    return float(np.exp(-smallest_positive(setting.get("views.noise")) * setting.training.t_end / 2))
-
-
 def _S(run: Run) -> Array:
     return moments(run.setting).S
-
-
-def collapse(run: Run) -> Array:
-    """‖W(T)‖ / ‖W(0)‖."""
-    return (norm(run["W"])[:, -1] / norm(run["W"])[:, 0])[:, None]
 
 
 def kernel_limit(run: Run, kept: float = 1.0) -> Array:
@@ -120,9 +110,9 @@ CLAIMS = (
         vary={**SPECTRA, **CLEAN, **STARTS},
         needs=(NOISY,),
         rungs=("exact", "flow", "descent"),
-        residual=collapse,
-        slack=late,
-        mutants={"W decays half as fast as its start": lambda run: collapse(run) - 0.5},
+        residual=final_share,
+        slack=noise_slack,
+        mutants={"W decays half as fast as its start": lambda run: final_share(run) - 0.5},
         proof=(REDUCTION, MODE, LIMIT),
         scope="all dimensions, linear encoder, S positive definite",
         corrected_by="invariance-kernel",
@@ -145,7 +135,7 @@ CLAIMS = (
         vary={**SPECTRA, **CLEAN, **STARTS},
         rungs=("exact", "flow", "descent"),
         residual=kernel_limit,
-        slack=late,
+        slack=noise_slack,
         mutants={
             "twice the kept part": partial(kernel_limit, kept=2.0),
             "nothing is kept": partial(kernel_limit, kept=0.0),
@@ -235,7 +225,7 @@ CLAIMS = (
         needs=(NOISY,),
         rungs=("exact", "flow", "descent"),
         residual=singular,
-        slack=late,
+        slack=noise_slack,
         mutants={"half of it stays": lambda run: singular(run) - 0.5},
         proof=(REDUCTION, MODE, LIMIT),
         scope="all dimensions, S positive definite",

@@ -10,6 +10,7 @@ from derivations.assumption import Assumption, Domain
 from derivations.assumptions_tian import (
     ALPHA_P,
     ETA,
+    FREE,
     ISOTROPIC,
     ISOTROPIC_VARY,
     ONLINE,
@@ -18,11 +19,11 @@ from derivations.assumptions_tian import (
     SYMMETRISED,
     a_of,
     isotropic,
-    norm,
     relative,
 )
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture, Transfer
+from derivations.common import norm
 from derivations.proof import Step
 from dynamics.observe import normalised_commutator
 from dynamics.run import Array, Run
@@ -39,7 +40,6 @@ SYMMETRIC_START = Assumption(
     "P is symmetric at t = 0",
     only={"network.start": ("symmetric", "balanced", "aligned", "parabola")},
 )
-FREE = Assumption("free predictor", "P follows its own gradient", only={"objective.predictor": ("linear",)})
 MATRIX_VARY: dict[str, Domain] = {
     **ISOTROPIC_VARY,
     "network.k": (3, 2),

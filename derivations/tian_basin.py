@@ -16,11 +16,11 @@ from derivations.assumptions_tian import (
     STOP_GRADIENT,
     a_of,
     isotropic,
-    share,
     vanishing_picture,
 )
 from derivations.byol_mode_proofs import BALANCE, PARABOLA_SPEED, REDUCTION
 from derivations.claim import Claim, Picture
+from derivations.common import final_share
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Setting, Training
@@ -175,10 +175,10 @@ TRIVIAL_BASIN = Claim(
     },
     states=(STOP_GRADIENT, ONLINE, ISOTROPIC, ALIGNED, DISTANCE, BELOW),
     needs=(PARABOLA,),
-    residual=lambda run: share(run)[:, -1:],
+    residual=lambda run: final_share(run),
     slack=basin_slack,
     mutants={
-        "the encoder keeps its size": lambda run: share(run)[:, -1:] - 1,
+        "the encoder keeps its size": lambda run: final_share(run) - 1,
         "it ends at p+": lambda run: limit(run),
         "it ends at p-": lambda run: limit(run, sign=-1),
     },

@@ -16,12 +16,12 @@ from derivations.assumptions_tian import (
     SOURCE,
     STOP_GRADIENT,
     final_log_ratio,
-    share,
     smallest_noise,
     vanishing_picture,
 )
 from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture, Transfer
+from derivations.common import final_share
 from derivations.proof import Step
 from derivations.tian_theorem2 import NO_SG, no_stop_gradient
 from dynamics.run import Array, Run
@@ -41,14 +41,9 @@ COLLAPSE_VARY: dict[str, Domain] = {  # rates of collapse are 0 or at least 0.2,
 }
 
 
-def collapse(run: Run) -> Array:
-    """‖W‖ / ‖W(0)‖ (R, 1) at the last time: the claim says that it tends to 0."""
-    return share(run)[:, -1:]
-
-
 def survival(run: Run) -> Array:
     """The opposite theory, ‖W‖ keeps its size."""
-    return share(run)[:, -1:] - 1
+    return final_share(run) - 1
 
 
 def collapse_slack(setting: Setting) -> float:
@@ -79,7 +74,7 @@ THEOREM2 = Claim(
     vary=COLLAPSE_VARY,
     states=(NO_STOP_GRADIENT, ONLINE, EXCHANGEABLE),
     needs=(CONTRACTING,),
-    residual=collapse,
+    residual=final_share,
     slack=collapse_slack,
     mutants={"the encoder keeps its size": survival},
     proof=(
@@ -192,7 +187,7 @@ NO_PREDICTOR = Claim(
     ),
     needs=(CONTRACTING,),
     rungs=("exact", "flow", "descent"),
-    residual=collapse,
+    residual=final_share,
     slack=collapse_slack,
     mutants={"the encoder keeps its size": survival},
     proof=(

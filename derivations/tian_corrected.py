@@ -8,15 +8,26 @@ import numpy as np
 import sympy as sp
 
 from derivations.algebra import T, matrix, rewrite, sum_of_squares
-from derivations.assumption import Assumption
-from derivations.assumptions_tian import ANGLE, ISOTROPIC, ONLINE, STOP_GRADIENT, a_of, data, isotropic, norm, relative
+from derivations.assumptions_tian import (
+    ANGLE,
+    FREE,
+    ISOTROPIC,
+    NO_DECAY,
+    ONLINE,
+    STOP_GRADIENT,
+    a_of,
+    isotropic,
+    relative,
+)
 from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture
+from derivations.common import norm
 from derivations.proof import Step
-from derivations.tian_align import ASYMMETRY, FREE, MATRIX_VARY, SYMMETRIC, THEOREM3, THEOREM3_EQUATION, generator
+from derivations.tian_align import ASYMMETRY, MATRIX_VARY, SYMMETRIC, THEOREM3, THEOREM3_EQUATION, generator
 from dynamics.observe import normalised_commutator, singular_values
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
+from dynamics.views import moments
 
 W, P, M, X, m = (matrix(name) for name in ("W", "P", "M", "X", "m"))
 F, Y, A = (matrix(name, symmetric=True) for name in ("F", "Y", "A"))
@@ -158,7 +169,7 @@ ALIGNED_SPACES = Claim(
 
 def manifold_distance(run: Run, factor: float = 1.0, gain: str = "C A^-1") -> Array:
     """alpha_p sigma_d(W) lambda_min(A) ‖P W - W Cᵀ A⁻¹‖ - ‖dP/dt‖ (R, T), relative to ‖W‖² ‖P‖ ‖A‖ at its largest."""
-    mo, W_, P_ = data(run), run["W"], run["P"]
+    mo, W_, P_ = moments(run.setting), run["W"], run["P"]
     end = mo.C.T @ np.linalg.inv(mo.A) if gain == "C A^-1" else mo.A @ np.linalg.inv(mo.C)
     k, d = W_.shape[-2:]
     least = singular_values(W_)[..., -1] if k >= d else np.zeros(W_.shape[:2])
@@ -197,12 +208,7 @@ MANIFOLD_DISTANCE = Claim(
         "training.alpha_p": (1.0, 0.5, 2.0),
         "seed": (0, 1, 2, 3),
     },
-    states=(
-        STOP_GRADIENT,
-        ONLINE,
-        EXCHANGEABLE,
-        Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)}),
-    ),
+    states=(STOP_GRADIENT, ONLINE, EXCHANGEABLE, NO_DECAY),
     residual=manifold_distance,
     bound=True,
     mutants={
@@ -229,7 +235,10 @@ MANIFOLD_DISTANCE = Claim(
     scope="all dimensions, any start, A invertible; for k < d the bound is 0",
     picture=lambda run: Picture(
         r"$\|PW-WCA^{-1}\|/\|W\|$",
-        (norm(run["P"] @ run["W"] - run["W"] @ data(run).C.T @ np.linalg.inv(data(run).A)) / norm(run["W"]))[..., None],
+        (
+            norm(run["P"] @ run["W"] - run["W"] @ moments(run.setting).C.T @ np.linalg.inv(moments(run.setting).A))
+            / norm(run["W"])
+        )[..., None],
         log=True,
     ),
     explains="What comes to rest with an encoder of full column rank lies on the manifold; what loses rank on the way "

@@ -13,10 +13,10 @@ from derivations.assumptions_tian import (
     SOURCE,
     STOP_GRADIENT,
     isotropic,
-    norm,
 )
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim
+from derivations.common import norm
 from derivations.proof import Step
 from derivations.tian_basin import (
     ABOVE,

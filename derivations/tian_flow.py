@@ -6,22 +6,23 @@ import numpy as np
 import sympy as sp
 
 from derivations.algebra import T, directional, matrix, tr
-from derivations.assumption import Assumption
 from derivations.assumptions_tian import (
     ALPHA_P,
     BETA,
+    EQUAL_DECAY,
     ETA,
+    FREE,
     GENERAL_VARY,
     SOURCE,
     STOP_GRADIENT,
-    data,
-    norm,
     relative,
 )
 from derivations.claim import Claim, Picture
+from derivations.common import norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
+from dynamics.views import moments
 
 W, P, V, C, D, G = (matrix(name) for name in ("W", "P", "V", "C", "D", "G"))
 A, B = matrix("A", symmetric=True), matrix("B", symmetric=True)
@@ -51,7 +52,7 @@ def lemma1(run: Run, cross: str = "transposed", decay: float = 1.0, ratio_on_dec
 
     The scale is a function of the state alone, so that a minibatch's noise in the velocities stays unbiased.
     """
-    m, tr_ = data(run), run.setting.training
+    m, tr_ = moments(run.setting), run.setting.training
     W, P, V = run["W"], run["P"], run["V"]
     G = V @ (m.C.T if cross == "transposed" else m.C) - P @ W @ m.A
     theory_P = tr_.alpha_p * G @ W.mT - decay * tr_.eta * (tr_.alpha_p if ratio_on_decay else 1.0) * P
@@ -154,11 +155,7 @@ THEOREM1 = Claim(
     source=f"{SOURCE}, Theorem 1, (5)",
     base=TWISTED,
     vary=EVERY_FLOW,
-    states=(
-        STOP_GRADIENT,
-        Assumption("equal decay", "W and P decay at one rate eta", only={"training.eta_p": (None,)}),
-        Assumption("free predictor", "P follows its own gradient", only={"objective.predictor": ("linear",)}),
-    ),
+    states=(STOP_GRADIENT, EQUAL_DECAY, FREE),
     residual=balance,
     mutants={
         "alpha_p dropped": lambda run: balance(run, ratio=False),

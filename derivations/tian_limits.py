@@ -12,20 +12,19 @@ from derivations.assumptions_tian import (
     ETA,
     ISOTROPIC,
     ISOTROPIC_VARY,
+    NO_DECAY,
     ONLINE,
     SIGMA2,
     SOURCE,
     STOP_GRADIENT,
-    data,
     final_log_ratio,
     isotropic,
-    norm,
     relative,
-    share,
     share_picture,
 )
 from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture, Transfer
+from derivations.common import norm, share
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
@@ -43,7 +42,7 @@ COLLAPSED = 1e-6  # ‖W‖ / ‖W(0)‖ below which its direction is the integr
 
 def threshold(run: Run, quarter: float = 0.25, decay: float = 1.0) -> Array:
     """‖W(t)‖ / ‖W(0)‖ - exp(-(eta - kappa/4) t), kappa the largest eigenvalue of Cᵀ A⁻¹ C: 1/(1+sigma²) if X = I."""
-    mo = data(run)
+    mo = moments(run.setting)
     kappa_ = np.linalg.eigvalsh(mo.C.T @ np.linalg.solve(mo.A, mo.C)).max()
     return share(run) - np.exp(-(decay * run.setting.training.eta - quarter * kappa_) * run.t)
 
@@ -124,7 +123,7 @@ def only_decay(run: Run, law: str = "decay") -> Array:
     """dW/dt + eta W and W(t) - e^{-eta t} W(0), side by side, relative to ‖W‖ and ‖W(0)‖."""
     eta = run.setting.training.eta
     W, dW = run["W"], run["dW"]
-    G = W @ (data(run).C.T - data(run).A) if law == "identity predictor" else np.zeros_like(W)
+    G = W @ (moments(run.setting).C.T - moments(run.setting).A) if law == "identity predictor" else np.zeros_like(W)
     rate = 2 * eta if law == "twice the decay" else 0.0 if law == "W stays" else eta
     kept = np.exp(-rate * run.t)[:, None, None] * W[:, :1]
     return np.concatenate([relative(dW - G + rate * W, norm(W)), relative(W - kept, norm(W[:, :1]))], axis=-1)
@@ -182,7 +181,7 @@ OPTIMAL = Claim(
 
 def manifold(run: Run, theory: str = "C A^-1") -> Array:
     """(P W - W Cᵀ A⁻¹) / ‖W‖ (R, 1, k, d) at the last time; 1 where W has collapsed and nothing is left to compare."""
-    m, W, P = data(run), run["W"][:, -1:], run["P"][:, -1:]
+    m, W, P = moments(run.setting), run["W"][:, -1:], run["P"][:, -1:]
     gain = {
         "C A^-1": m.C.T @ np.linalg.inv(m.A),
         "A C^-1": m.A @ np.linalg.inv(m.C),
@@ -221,12 +220,7 @@ MANIFOLD = Claim(
         "network.w0": (0.7, 0.4, 0.9),
         "seed": (0, 1, 2, 3),
     },
-    states=(
-        STOP_GRADIENT,
-        ONLINE,
-        EXCHANGEABLE,
-        Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)}),
-    ),
+    states=(STOP_GRADIENT, ONLINE, EXCHANGEABLE, NO_DECAY),
     needs=(
         Assumption(
             "a start in the basin",

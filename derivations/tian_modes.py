@@ -10,6 +10,7 @@ from derivations.assumptions_tian import (
     ALIGNED,
     ALPHA_P,
     BETA,
+    EQUAL_DECAY,
     ETA,
     ISOTROPIC,
     ISOTROPIC_VARY,
@@ -17,11 +18,11 @@ from derivations.assumptions_tian import (
     STOP_GRADIENT,
     a_of,
     isotropic,
-    norm,
     relative,
 )
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture, Transfer
+from derivations.common import norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Training
@@ -49,7 +50,6 @@ MODE_VARY: dict[str, Domain] = {
     "objective.target": ("ema", "online"),
     "seed": (0, 1, 2, 3),
 }
-EQUAL_DECAY = Assumption("equal decay", "W and P decay at one rate eta", only={"training.eta_p": (None,)})
 AFTER_ALIGNMENT = (STOP_GRADIENT, ISOTROPIC, ALIGNED, EQUAL_DECAY)
 
 

@@ -10,11 +10,11 @@ from derivations.assumptions_tian import (
     ALIGNED,
     ISOTROPIC,
     ISOTROPIC_VARY,
+    NO_DECAY,
     ONLINE,
     SOURCE,
     STOP_GRADIENT,
     a_of,
-    data,
     isotropic,
 )
 from derivations.byol_mode_proofs import BALANCE, MODE_P, MODE_W, REDUCTION, a, alpha, c, p, w
@@ -24,6 +24,7 @@ from derivations.tian_basin import DISTANCE, FACTORS, live, root, start_modes
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 from dynamics.start import start
+from dynamics.views import moments
 
 eta, k, e = sp.symbols("eta kappa e", positive=True)  # e stands for e^{-2 eta t}
 
@@ -167,7 +168,7 @@ def ray(run: Run, theory: str = "half-unstable", faster: float = 1.0) -> Array:
 
     p(0) < 0: x0/(1 + (c + a x0) x0 t) <= x <= x0/(1 + c x0 t).  p(0) > 0: x >= min(x0, c/a), x >= 0.
     """
-    mo, P, W = data(run), run["P"][..., 0, 0], run["W"][..., 0, 0]
+    mo, P, W = moments(run.setting), run["P"][..., 0, 0], run["W"][..., 0, 0]
     a_, c_, x = mo.A[0, 0], mo.C[0, 0], np.sign(P[:, :1]) * P
     x0 = x[:, :1]
     if theory == "exponential":
@@ -181,7 +182,7 @@ def ray(run: Run, theory: str = "half-unstable", faster: float = 1.0) -> Array:
 
 def _ray_picture(run: Run) -> Picture:
     x = np.abs(run["P"][..., 0, :])
-    x0, c_ = x[:, :1], data(run).C[0, 0]
+    x0, c_ = x[:, :1], moments(run.setting).C[0, 0]
     bound = (
         x0 / (1 + c_ * x0 * run.t[:, None]) if run.setting.network.p0 < 0 else np.minimum(x0, c_ / a_of(run.setting))
     )
@@ -226,7 +227,7 @@ ORIGIN = Claim(
     states=(
         STOP_GRADIENT,
         ONLINE,
-        Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)}),
+        NO_DECAY,
         Assumption("equal rates", "alpha_p = 1", only={"training.alpha_p": (1.0,)}),
         ON_RAY,
     ),

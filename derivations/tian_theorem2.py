@@ -13,15 +13,15 @@ from derivations.assumptions_tian import (
     NO_STOP_GRADIENT,
     ONLINE,
     SOURCE,
-    data,
-    norm,
     relative,
 )
 from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture
+from derivations.common import norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
+from dynamics.views import moments
 
 W, P, L, Y, m = (matrix(name) for name in ("W", "P", "L", "Y", "m"))
 eta, lam = sp.symbols("eta lambda", positive=True)
@@ -32,7 +32,7 @@ NO_SG = Objective(stop_gradient=False)
 
 def operator(run: Run, X_prime: float = 1.0, shifted: bool = True) -> Array:
     """H = X' ⊗ (PᵀP + I) + X ⊗ (P - I)ᵀ(P - I) + eta I (R, T, kd, kd) of (6), which acts on W with its columns stacked."""
-    mo, W, P = data(run), run["W"], run["P"]
+    mo, W, P = moments(run.setting), run["W"], run["P"]
     k, d = W.shape[-2:]
     eye = np.eye(k)
     X, X_ = mo.C, X_prime * (mo.A - mo.C)
