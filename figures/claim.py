@@ -29,7 +29,7 @@ MARKERS = {"descent": ("s", 5.5), "sgd": ("o", 3.5), "deep": ("^", 4.5)}  # size
 OTHER = ("D", 4.0)
 Measured = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]  # by rung: x (T,) and the curves (R, T, m)
 DECADE = 10.0  # curves that span less than this read better on a linear axis
-GREY, UNSEEN = "#333333", "#dcdcdc"
+UNSEEN = "#dcdcdc"
 FLOOR = 1e-12  # of the largest value: less of a flow is rounding and the integrator's atol of 1e-14, not the flow
 MOST_MARKERS = 12  # a curve: more of them touch each other at column width
 FEWEST_MARKERS = 4
@@ -107,7 +107,7 @@ def _flat(ax: Axes, values: NDArray[Any]) -> None:
 
 def _claimed(ax: Axes, x: NDArray[Any], y: NDArray[Any], inks: Sequence[Any], fails: bool) -> None:
     if y.shape[-1] > 1 and np.ptp(y, axis=-1).max() == 0:  # one line for all components, so of no component's colour
-        y, inks = y[:, :1], [GREY]
+        y, inks = y[:, :1], [style.GREY]
     for j, ink in enumerate(inks):
         if len(x) == 1:  # one instant: a bar, since a line through one point cannot be seen
             ax.plot(x, y[:, j], "_", color=ink, markersize=22, markeredgewidth=3, alpha=0.45)
@@ -132,18 +132,18 @@ def _claimed_key(claimed: NDArray[Any], fails: bool, on_axis: bool) -> Line2D:
     if not on_axis:
         return Line2D([], [], linestyle="none", label=label + " (off the axis)")
     if fails:
-        return Line2D([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.6, label=label)
-    return Line2D([], [], color=GREY, linewidth=4.5, alpha=0.3, label=label)
+        return Line2D([], [], color=style.GREY, linestyle=(0, (4, 2)), linewidth=1.6, label=label)
+    return Line2D([], [], color=style.GREY, linewidth=4.5, alpha=0.3, label=label)
 
 
 def _keys(rungs: Sequence[str], m: int) -> list[Line2D]:
     """A legend's entry for each rung, and one for the colours of several components."""
     lines = [NAMES[r] for r in rungs if r in LINES]
-    keys = [Line2D([], [], color=GREY, linewidth=1.2, label=" and ".join(lines))] if lines else []
+    keys = [Line2D([], [], color=style.GREY, linewidth=1.2, label=" and ".join(lines))] if lines else []
     for rung in (r for r in rungs if r not in LINES):
         marker, size = MARKERS.get(rung, OTHER)
         look: Any = {"marker": marker, "markersize": size, "markerfacecolor": "white", "linestyle": "none"}
-        keys.append(Line2D([], [], color=GREY, label=NAMES.get(rung, rung), **look))
+        keys.append(Line2D([], [], color=style.GREY, label=NAMES.get(rung, rung), **look))
     if m > 1:
         keys.append(Line2D([], [], linestyle="none", label="colours: components"))
     return keys

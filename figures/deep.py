@@ -38,9 +38,9 @@ def draw(arrays: Arrays) -> Figure:
         Line2D([], [], color=style.MEASURED, marker="o", linestyle="none", label="network, end"),
         Line2D([], [], color=style.THEORY, marker="+", linestyle="none", label="linear prediction, end"),
         Line2D(
-            [], [], color="#333333", marker="o", markerfacecolor="white", linestyle="none", label="network, mean ± 4 SE"
+            [], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="none", label="network, mean ± 4 SE"
         ),
-        Line2D([], [], color="#333333", linestyle=(0, (4, 2)), label="linear prediction, mean"),
+        Line2D([], [], color=style.GREY, linestyle=(0, (4, 2)), label="linear prediction, mean"),
         *(Line2D([], [], color=style.PALETTE[j], marker=style.MARKERS[j], markerfacecolor="white",
                  linestyle=(0, (4, 2)), label=f"middle: mode {j + 1}") for j in range(MODES)),
     ]  # fmt: skip

@@ -38,7 +38,7 @@ def draw_evidence(record: Mapping[str, Any], out: Path) -> Path:
         for y, (_, ratio, kind) in zip(places, rows, strict=True):
             marker, colour = KINDS[kind][:2]
             ax.plot(max(ratio, FLOOR), y, marker, color=colour, markerfacecolor="white", markersize=5)
-        ax.axvline(1.0, color="#333333", linewidth=1.0)
+        ax.axvline(1.0, color=style.GREY, linewidth=1.0)
         ax.set_xscale("log")
         ax.set_xlim(FLOOR / 4, 10 * max(10.0, *(ratio for _, ratio, _ in rows)))
         ax.set_ylim(float(heights.sum()), 0.0)
@@ -94,5 +94,5 @@ def _legend(figure: Any, kinds: set[str]) -> None:
         for kind, (marker, colour, label) in KINDS.items()
         if kind in kinds
     ]
-    handles.append(Line2D([], [], color="#333333", linewidth=1.0, label="tolerance"))
+    handles.append(Line2D([], [], color=style.GREY, linewidth=1.0, label="tolerance"))
     figure.legend(handles=handles, loc="outside upper left", ncols=2, columnspacing=1.0)

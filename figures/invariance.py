@@ -24,11 +24,10 @@ def draw(arrays: Arrays) -> Figure:
         style.band(ax, arrays["t"], arrays["sgd"][..., j], ink, "o")
         ax.plot(arrays["t"], arrays["descent"][0, :, j], "x", color="black", markersize=3.5, markeredgewidth=0.8)
     ax.set(yscale="log", xlabel="flow time t", ylabel="singular values of W")
-    grey = "#333333"
     handles = [
-        Line2D([], [], color=grey, label="closed form"),
-        Line2D([], [], color=grey, marker="x", linestyle="none", label="gradient descent"),
-        Line2D([], [], color=grey, marker="o", markerfacecolor="white", linestyle="none",
+        Line2D([], [], color=style.GREY, label="closed form"),
+        Line2D([], [], color=style.GREY, marker="x", linestyle="none", label="gradient descent"),
+        Line2D([], [], color=style.GREY, marker="o", markerfacecolor="white", linestyle="none",
                label=f"SGD, mean ± 4 SE, n = {len(arrays['sgd'])}"),
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper left", ncols=2)

@@ -22,6 +22,7 @@ STANDARD_ERRORS = 4.0  # half-width of every band, the same as the sgd rung's la
 # Okabe & Ito 2008, in the order of their luminance contrast on white; yellow is left out, too pale for a line
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 THEORY, MEASURED, MUTED = "#0072B2", "#D55E00", "#7a7a7a"
+GREY = "#333333"  # of what belongs to no curve: lines for all of them, and entries of a legend
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 RC: Any = {

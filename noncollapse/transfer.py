@@ -16,9 +16,8 @@ from dynamics.setting import Setting
 from noncollapse.budget import RANK, Budget
 from noncollapse.errors import RecordError
 from noncollapse.records import provenance, write_arrays, write_json
+from noncollapse.rungs import STANDARD_ERRORS
 from noncollapse.sources import ROOT, hash_of, reached
-
-STANDARD_ERRORS = 4.0
 
 
 def deep_names() -> list[str]:
