@@ -84,8 +84,8 @@ def trajectories() -> list[str]:
         f"From `results/{source}`. Trajectories do not interact, so time divides by the cores; {TRAJECTORIES / CHUNK:.0f} tasks "
         "of 10^5 go through `noncollapse.sweep`, whose cost a task is assumed, not measured.", "",
         *table(rows), "",
-        f"Keeping all end states takes {size:.0f} GB; a phase diagram keeps one byte a label and two times, "
-        f"{TRAJECTORIES * 17 / 1e9:.0f} GB, or counts in a fixed number of bins. Compressed records of a chunk go to its own file, so the "
+        f"Keeping all end states takes {size:.0f} GB; a phase diagram keeps a label (int8) and a time (float32) of each, "
+        f"{TRAJECTORIES * (1 + 4) / 1e9:.0f} GB, or counts in a fixed number of bins. Compressed records of a chunk go to its own file, so the "
         "first thing to outgrow one machine is the folder, not the integrator.", "",
     ]  # fmt: skip
 
