@@ -4,8 +4,8 @@ The system is the predictor flow with stop-gradient, online target, k = d. Start
 standard deviation 0.7 / √d unless said. general: C non-symmetric, not commuting with A; commuting: isotropic noise;
 ensemble: members with starts and moments of their own; aligned: a start in the shared eigenbasis; closed form: the
 invariance flow at 100 times; stiff: see `benchmarks.matrix_stiff`. The true error is max |W - exact| over max |exact| at
-five times, exact by DOP853 at rtol 1e-13 (see `reference`); each method runs at the loosest tolerance that keeps it below the
-target, in steps of 10^(1/4). One core: the process is bound to one.
+five times, exact by scipy's DOP853 at rtol 1e-13 (stiff: `matrix_stiff.reference`); each method runs at the loosest
+tolerance that keeps it below the target, in steps of 10^(1/4). One core: the process is bound to one.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def closed_form(d: int) -> list[dict[str, Any]]:
 
 
 def goals(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """The issue's ratios, each against the fastest of the peers it names."""
+    """The ratios aimed at and reached, each against the fastest of the peers that it names."""
     wanted = [("general d=32", "as printed", 2.5), ("ensemble d=8", "looped", 20.0), ("closed form", "scipy", 30.0)]
     wanted += [(case, method, 6.0) for case in matrix_stiff.CASES for method in ("explicit only", "scipy")]
     large = {r["problem"] for r in rows if r["problem"].startswith("general d=") and int(r["problem"][10:]) >= 128}

@@ -65,7 +65,7 @@ def ends(setting: Setting, offset: float = 1.0) -> tuple[Array, Array]:
 
 
 def aligned_limit(run: Run, offset: float = 1.0) -> Array:
-    """w_j² - its predicted end (R, 1, r), with ‖PWA - WCᵀ‖, at the last time."""
+    """(R, 1, r + 1): w_j² - its predicted end of r modes, then ‖PWA - WCᵀ‖, at the last time."""
     A, _, C = moments_of(run)
     W, P = run["W"][:, -1:], run["P"][:, -1:]
     target = ends(run.setting, offset)[0]

@@ -47,7 +47,8 @@ def _gaps(paper: bool, *runs: Run) -> Array:
 
 
 def order_defect(*runs: Run, paper: bool = True, order: float = 1.0) -> Array:
-    """|order of L_K - log K - limit in 1/K, from the last doubling| - 1; a wrong limit leaves a constant: order 0."""
+    """(R, 1) the order in 1/K of |L_K - log K - limit|, read off the last doubling of K, less `order`; a wrong limit leaves a
+    constant, of order 0."""
     gaps = np.abs(_gaps(paper, *runs))
     return (np.log2(gaps[:, -2] / gaps[:, -1]) - order)[:, None]
 
@@ -70,7 +71,7 @@ def gradient_vanishes(run: Run) -> Array:
 
 
 def saddle(run: Run, factor: float = 2.0) -> Array:
-    """Gradient norm, and λ_min(Hessian) + 2 / (τ (2N-1) · 1): both 0 at complete collapse."""
+    """(R, 2): the norm of the gradient, and λ_min(Hessian) + factor / (τ (2N-1)); both 0 at complete collapse, |c| = 1."""
     n, tau = run["z"].shape[-2], run.setting.objective.temperature
     gradient = np.linalg.norm(run["gradient"].reshape(run.replicas, -1), axis=-1)
     lowest = run["hessian_eigenvalues"].reshape(run.replicas, -1).min(-1)

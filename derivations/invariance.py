@@ -48,7 +48,7 @@ def kernel_limit(run: Run, kept: float = 1.0) -> Array:
 
 
 def flow(run: Run, factor: float = 2.0) -> Array:
-    """dW/dt_note + factor W S, t_note the time of a loss without ½ at rate eta = 1; relative to both sides."""
+    """dW/dt_note + factor W S, t_note the time of a loss without ½ at rate eta = 1; relative to both sides and ‖W‖."""
     per_note_time = Convention(prefactor=1.0, lr=1.0).time_per_step
     left, right = per_note_time * run["dW"], factor * run["W"] @ _S(run)
     return relative(left + right, left, right, run["W"])
@@ -112,7 +112,7 @@ CLAIMS = (
         rungs=("exact", "flow", "descent"),
         residual=final_share,
         slack=noise_slack,
-        mutants={"W decays half as fast as its start": lambda run: final_share(run) - 0.5},
+        mutants={"half of it stays": lambda run: final_share(run) - 0.5},
         proof=(REDUCTION, MODE, LIMIT),
         scope="all dimensions, linear encoder, S positive definite",
         corrected_by="invariance-kernel",

@@ -168,7 +168,7 @@ ALIGNED_SPACES = Claim(
 
 
 def manifold_distance(run: Run, factor: float = 1.0, gain: str = "C A^-1") -> Array:
-    """alpha_p sigma_d(W) lambda_min(A) ‖P W - W Cᵀ A⁻¹‖ - ‖dP/dt‖ (R, T), relative to ‖W‖² ‖P‖ ‖A‖ at its largest."""
+    """alpha_p sigma_d(W) lambda_min(A) ‖P W - W Cᵀ A⁻¹‖ - ‖dP/dt‖ (R, T), relative to the largest ‖W‖² (1 + ‖P‖) ‖A‖."""
     mo, W_, P_ = moments(run.setting), run["W"], run["P"]
     end = mo.C.T @ np.linalg.inv(mo.A) if gain == "C A^-1" else mo.A @ np.linalg.inv(mo.C)
     k, d = W_.shape[-2:]

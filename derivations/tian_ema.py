@@ -39,7 +39,7 @@ beta, tau, u, alpha_p = sp.symbols("beta tau u alpha_p", positive=True)
 
 
 def ema_limit(run: Run, sign: int = 1, tau_: float = 1.0) -> Array:
-    """The limit above together with ‖V - tau W‖ / ‖W‖ (R, 1, 2r + 1) at the last time, tau = 1 at rest."""
+    """`tian_basin.limit` together with ‖V - tau W‖ / ‖W‖ (R, 1, 2r + 1) at the last time, tau = 1 at rest."""
     W, V = run["W"][:, -1:], run["V"][:, -1:]
     size = norm(W)
     gap = norm(V - tau_ * W) / np.where(size > 0, size, 1.0)

@@ -48,7 +48,8 @@ EVERY_FLOW = {
 
 
 def lemma1(run: Run, cross: str = "transposed", decay: float = 1.0, ratio_on_decay: bool = False) -> Array:
-    """(2), (3), (4) against the measured velocities, side by side (R, T, k, 2k + 2d or less), relative to their terms.
+    """(2), (3), (4) against the measured velocities, side by side, relative to their terms: (R, T, k, k + 2d), without V (4) of an online
+    target k + d.
 
     The scale is a function of the state alone, so that a minibatch's noise in the velocities stays unbiased.
     """

@@ -41,7 +41,8 @@ def offsets(setting: Setting) -> Array:
 def rates(setting: Setting) -> Array:
     """(r,) the least rate at which a mode on a side that decides leaves the saddle; negative where its side does not.
 
-    The mode runs ahead of the one that starts at the same p on the parabola, whose rate is a p |p - p∓| at its slowest.
+    The mode runs ahead of the one that starts at the same p on the parabola, which leaves at the rate a p (p - p-) at least on
+    the way up, a (p- - p)(p+ - p) on the way down.
     """
     p0, kappa, a_ = start_modes(setting), offsets(setting), a_of(setting)
     low, high = root(setting, -1), root(setting, 1)

@@ -44,7 +44,7 @@ def operator(run: Run, X_prime: float = 1.0, shifted: bool = True) -> Array:
 
 
 def theorem2_flow(run: Run, order: str = "column", X_prime: float = 1.0, shifted: bool = True) -> Array:
-    """(6): d vec(W)/dt = -H vec(W), relative to ‖H‖ ‖vec W‖."""
+    """(6): d vec(W)/dt + H vec(W) (R, T, kd, 1), relative to ‖H‖ ‖W‖ + ‖dW‖."""
     H, W = operator(run, X_prime, shifted), run["W"]
     stack = lambda M: (M.mT if order == "column" else M).reshape(*M.shape[:2], -1)  # noqa: E731
     vec, dvec = stack(W), stack(run["dW"])

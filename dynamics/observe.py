@@ -1,7 +1,6 @@
 """Observables: what is read off embeddings and weights. Exact functions of arrays, batched over leading axes.
 
-Every function takes (..., k, k) or (..., k, d) arrays; `xp` is numpy, or torch through the same operators where only
-products are used. Nothing here knows a loss or a flow.
+Every function takes numpy arrays, (..., k, k) or (..., k, d). Nothing here knows a loss or a flow.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ ROW = 1.7  # inches a run
 
 
 def draw(arrays: Arrays) -> Figure:
-    """One row a run. arrays: those of one record (t, loss, spectrum, …), or of several, runs (n,) names and t<i>, …
+    """One row a run. arrays: those of one record (t, loss, spectrum, …), or of several, runs (n,) names and t:<i>, loss:<i>, …
 
     The first row explains lines and markers for all.
     """
