@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_common import EXCHANGEABLE, LONG, SAME_TARGET, STRONG, moments_of
+from derivations.byol_balance import start_modes
+from derivations.byol_common import EXCHANGEABLE, LONG, SAME_TARGET, STRONG
 from derivations.byol_mode_proofs import BLIND, REDUCTION
 from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
 from derivations.claim import Claim, Picture, Transfer
@@ -26,7 +27,6 @@ from derivations.common import (
 from derivations.invariance_proofs import LIMIT
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
-from dynamics.views import moments
 
 
 def smallest_kept(run: Run) -> Array:
@@ -43,24 +43,25 @@ def _smallest_picture(run: Run) -> Picture:
     return Picture("smallest singular value of W", sigma, np.zeros(sigma.shape[1:]))
 
 
-def blind_product(run: Run, factor: float = 2.0) -> Array:
-    """p w(t) - p0 w0 / (1 + factor a √alpha_p p0 w0 t) of every aligned mode with c = 0 must be <= 0."""
-    A, _, C = moments_of(run)
-    r = min(run["W"].shape[-2:])
-    w, p = (np.diagonal(run[x], axis1=-2, axis2=-1)[..., :r] for x in ("W", "P"))
-    a, c = np.diag(A)[:r], np.diag(C)[:r]
-    pw = np.abs(p * w)
+def blind_modes(run: Run, factor: float = 2.0) -> tuple[Array, Array]:
+    """(p w, p w(0) / (1 + factor a √alpha_p p w(0) t)), each (R, T, r), of an aligned start; w_j = ‖row j of W‖, wherever the
+    mode's axis lies."""
+    _, _, a, _ = start_modes(run.setting)
+    r = len(a)
+    pw = np.abs(np.diagonal(run["P"], axis1=-2, axis2=-1)[..., :r]) * np.linalg.norm(run["W"][..., :r, :], axis=-1)
     rate = factor * a * np.sqrt(run.setting.training.alpha_p)
-    law = pw[:, :1] / (1 + rate * pw[:, :1] * run.t[None, :, None])
-    return np.where(c == 0, pw - law, 0.0 * pw)
+    return pw, pw[:, :1] / (1 + rate * pw[:, :1] * run.t[:, None])
 
 
-def blind_picture(run: Run) -> Picture:
-    r = min(run["W"].shape[-2:])
-    w, p = (np.diagonal(run[x], axis1=-2, axis2=-1)[..., :r] for x in ("W", "P"))
-    rate = 2 * np.diag(moments(run.setting).A)[:r] * np.sqrt(run.setting.training.alpha_p)
-    pw = p * w
-    return Picture("p w of each mode", pw, (pw[0, :1] / (1 + rate * pw[0, :1] * run.t[:, None])))
+def blind_product(run: Run, factor: float = 2.0) -> Array:
+    """(R, T, r) p w - p w(0) / (1 + factor a √alpha_p p w(0) t) of every aligned mode with c = 0: must be <= 0."""
+    pw, bound = blind_modes(run, factor)
+    return np.where(start_modes(run.setting)[3] == 0, pw - bound, 0.0)
+
+
+def _blind_picture(run: Run) -> Picture:
+    pw, bound = blind_modes(run)
+    return Picture("p w of each mode", pw, bound[0])
 
 
 def log_fall(name: str) -> Callable[[Mapping[str, Run]], Array]:
@@ -222,6 +223,6 @@ CLAIMS = (
         mutants={"four times as fast": lambda r: blind_product(r, 8.0)},
         proof=(REDUCTION, *BLIND),
         scope="aligned modes with c = 0, which the flow keeps aligned",
-        picture=blind_picture,
+        picture=_blind_picture,
     ),
 )
