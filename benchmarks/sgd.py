@@ -161,7 +161,7 @@ def draw(name: str, rows: Sequence[dict[str, Any]]) -> None:
     kept = []
     for r in rows:
         moments = by_moments(r["d"], r["batch"])
-        same = [o["batch"] for o in rows if o["d"] == r["d"] and (o["batch"] >= o["d"]) == moments]
+        same = [o["batch"] for o in rows if o["d"] == r["d"] and by_moments(o["d"], o["batch"]) == moments]
         if r["batch"] == max(same) and "commuting" not in r["method"]:
             title = f"{r['dtype']}, " + ("batch >= 4 d: moments" if moments else "batch < d: pairs")
             kept.append(r | {"panel": title})

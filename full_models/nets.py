@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as nn
+import torch.nn.functional as F
 from torch import Tensor
 
 from dynamics.setting import SettingError
@@ -75,10 +75,10 @@ def embed(kind: str, parameters: Parameters, x: Tensor, shape: tuple[int, ...]) 
     h = _convolve(parameters, "stem", h)
     for b in range(_blocks(shape)):
         if b:
-            h = nn.avg_pool2d(h, 2)
+            h = F.avg_pool2d(h, 2)
         inner = _convolve(parameters, f"block{b}.1", torch.relu(h))
         h = h + _convolve(parameters, f"block{b}.2", torch.relu(inner))
-    pooled = nn.adaptive_avg_pool2d(h, POOLED).reshape(batch, replicas, -1).transpose(0, 1)
+    pooled = F.adaptive_avg_pool2d(h, POOLED).reshape(batch, replicas, -1).transpose(0, 1)
     return _linear(parameters, "last", pooled)
 
 
@@ -95,9 +95,9 @@ def _convolve(parameters: Parameters, name: str, h: Tensor) -> Tensor:
     """3x3 convolution without bias, then GroupNorm, in each replica's own channels."""
     kernel = parameters[name]
     replicas = len(kernel)
-    h = nn.conv2d(h, kernel.flatten(0, 1), padding=1, groups=replicas)
+    h = F.conv2d(h, kernel.flatten(0, 1), padding=1, groups=replicas)
     gain, offset = parameters[f"{name}.gain"].flatten(), parameters[f"{name}.offset"].flatten()
-    return nn.group_norm(h, GROUPS * replicas, gain, offset)
+    return F.group_norm(h, GROUPS * replicas, gain, offset)
 
 
 def _stack(draws: list[np.ndarray]) -> Tensor:

@@ -13,10 +13,11 @@ from tqdm import tqdm
 from derivations.registry import CLAIMS
 from figures import FAMILIES, UnreadableRecord, draw_claim, draw_picture
 from figures.report import write_report
+from noncollapse.engine import processes
 from noncollapse.errors import RecordError
 from noncollapse.pictures import sources_hash
 from noncollapse.records import WHOLE, is_stale, load
-from noncollapse.sweep import outcomes, processes
+from noncollapse.sweep import outcomes
 from noncollapse.verify import Job, run_all
 
 

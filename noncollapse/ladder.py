@@ -40,7 +40,9 @@ def climb(claim: Claim, budget: Budget, seed: int = 0, rungs: Sequence[str] | No
     proved = bool(steps) and all(s.proved for s in steps)
     idle = "; ".join(s.says for s in steps if s.idle)
     if claim.residual is None or not ladder:
-        name, reason = verdict(Findings(False, False, False, False, False, idle=idle))
+        name, reason = verdict(
+            Findings(ran=False, counter_stated=False, has_needs=False, counter_needed=False, proved=False, idle=idle)
+        )
         return Climb(_record(claim, name, reason, steps, began, seed, budget), {})
     stated = _Scope(claim, claim.states, "stated", ladder, budget, seed)
     counter, failing = stated.search()
@@ -57,14 +59,14 @@ def climb(claim: Claim, budget: Budget, seed: int = 0, rungs: Sequence[str] | No
     controls = controls_of(claim, ladder, holds, counter, budget)
     found = None if counter is None else _counterexample(claim, counter, ladder, failing, budget)
     findings = Findings(
-        True,
-        counter is not None,
-        bool(claim.needs),
-        counter_needed,
-        proved,
-        astray(controls),
-        found is not None and any(c["contradicts"] for c in found["confirmed"]),
-        idle,
+        ran=True,
+        counter_stated=counter is not None,
+        has_needs=bool(claim.needs),
+        counter_needed=counter_needed,
+        proved=proved,
+        astray=astray(controls),
+        contradicted=found is not None and any(c["contradicts"] for c in found["confirmed"]),
+        idle=idle,
     )
     name, reason = verdict(findings)
     record = _record(claim, name, reason, steps, began, seed, budget)

@@ -15,10 +15,11 @@ from dynamics.observe import effective_rank
 from dynamics.run import Run
 from dynamics.setting import SettingError
 from full_models import probe
+from full_models.device import usable
 from full_models.methods import METHODS
 from full_models.parallel import World
 from full_models.training import Recipe, RecipeError, checkpoint, loop, train
-from full_models.training.loop import recorded_steps, usable
+from full_models.training.loop import recorded_steps
 from full_models.training.material import batches, material
 from full_models.training.measure import in_chunks, moments_row
 from full_models.training.steps import make_method, make_optimiser, step_loss
