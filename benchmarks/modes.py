@@ -152,12 +152,8 @@ def _million(tol: float, size: int) -> None:
     integrate_many(modes.field, (p, w, w), (a, 1.0, 1.0, 0.5, eta, eta), T_END, rtol=tol)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer members and no memory of peers: under 90 s")
-    quick = parser.parse_args(argv).quick
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+def rows_of(quick: bool) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """A row a problem, method and size; and by problem the project's own at its largest."""
     rows: list[dict[str, Any]] = []
     ours: dict[str, dict[str, Any]] = {}
     own = (20_000,) if quick else (1000, 100_000)
@@ -176,6 +172,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.append(row(case, name, peer, members, references[case], quick, ours=best) | about)
         if peer is None:
             ours[case] = rows[-1]
+    return rows, ours
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, and write results/modes (or modes-quick); returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer members and no memory of peers: under 90 s")
+    quick = parser.parse_args(argv).quick
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    rows, ours = rows_of(quick)
     reached = compare(rows)
     counts = [10**k for k in range(3, 6 if quick else 7)]
     notes: dict[str, Any] = {
