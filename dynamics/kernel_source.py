@@ -67,6 +67,7 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
         f"count = {at(lanes.STIFF)} + ((1.0 if stiff else -1.0) if good else 0.0)",
         "count = count if count > 0.0 else 0.0",
     ]
+    # below the rounding of t, or next to nothing of the span where t is 0 still
     body += ["small = (longer < 4e-16 * t) | (longer < 1e-60 * end)"]
     body += [
         "call = (good & ((new >= end) | (new >= t_next) | (count >= edges))) | (small & (not good)) | (tries >= most)"

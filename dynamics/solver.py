@@ -102,7 +102,7 @@ def _attempt(
     with np.errstate(over="ignore", invalid="ignore"):
         out = solve_ivp(
             flat, (t[0], t[-1]), y0.ravel(), method, t_eval=t, events=blow_up, dense_output=bool(events),
-            rtol=max(rtol / root_b, 3e-14), atol=atol / root_b,
+            rtol=max(rtol / root_b, 3e-14), atol=atol / root_b,  # 3e-14: scipy takes no rtol below 100 ulp
         )  # fmt: skip
     if len(out.t_events[0]) or not np.isfinite(out.y).all():
         when = out.t_events[0][0] if len(out.t_events[0]) else out.t[-1]

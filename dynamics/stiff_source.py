@@ -42,6 +42,7 @@ def jacobian_lines(n: int, m: int, how: str) -> list[str]:
             lines.append(assign(names("d", n), f"field({', '.join([*at, *q])})"))
             lines += [f"m{i}{j} = d{i}.imag * {1 / EPSILON!r}" for i in range(n)]
         else:
+            # 6e-6, the cube root of rounding: there a central difference errs least
             lines.append(f"step = 6e-6 * max(abs({y[j]}), least)")
             for letter, sign in (("d", "+"), ("e", "-")):
                 at = [f"{x} {sign} step" if i == j else x for i, x in enumerate(y)]
