@@ -53,6 +53,7 @@ PAPERS_RATE, RAISED_RATE = 1.0, 10.0  # learning rate of the predictor over that
 
 
 def recipe(method: str, seed: int, **options: Any) -> Recipe:
+    """The method's run of the table, at these options."""
     values = {"options": options, **CHANGES.get(method, {})}
     return dataclasses.replace(BASE, method=method, seed=seed, **values)
 
@@ -69,6 +70,7 @@ def all_trained(results: Path, plan: Sequence[Recipe], jobs: int) -> list[Run]:
 
 
 def is_trained(results: Path, one: Recipe) -> bool:
+    """Whether the recipe's run is there, finished, by this code."""
     from full_models.training import checkpoint
 
     saved = checkpoint.read(folder_of(results, one), "cpu")
@@ -146,6 +148,7 @@ def learning(runs: list[Run]) -> str:
 
 
 def methods_table(asked: Sequence[str], results: Path, jobs: int, quick: bool) -> None:
+    """Trains what is asked for, and writes the table of all that have their seeds (quick: prints it)."""
     plan = [recipe(method, seed) for method in asked for seed in range(SEEDS)]
     plan += [recipe(method, seed) for method in NULLS if method in asked for seed in range(SEEDS, 2 * SEEDS)]
     all_trained(results, plan, jobs)

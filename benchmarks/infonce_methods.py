@@ -48,6 +48,7 @@ def naive(z: Any, z_plus: Any) -> Gradients:
 
 
 def by_torch(loss: Callable[..., torch.Tensor], z: Any, z_plus: Any) -> Gradients:
+    """A loss in torch, and the gradients that its backward gives."""
     leaves = [torch.from_numpy(x).requires_grad_() for x in (z, z_plus)]
     J = loss(*leaves, tau=TAU)
     gz, gz_plus = torch.autograd.grad(J, leaves)
@@ -55,6 +56,7 @@ def by_torch(loss: Callable[..., torch.Tensor], z: Any, z_plus: Any) -> Gradient
 
 
 def lightly(z: torch.Tensor, z_plus: torch.Tensor, *, tau: float) -> torch.Tensor:
+    """NTXentLoss of the package. Raises ImportError where it is not installed."""
     from lightly.loss import NTXentLoss  # pyright: ignore[reportMissingImports]
 
     return NTXentLoss(temperature=tau)(z, z_plus)

@@ -44,6 +44,7 @@ def training_images(results: Path) -> str:
 
 
 def recipe(method: str, data: str, seed: int, change: dict[str, Any]) -> Recipe:
+    """That of digits_methods, on these data and with this change."""
     options = {**CHANGES[method].get("options", {}), **change.get("options", {})}
     values = {**CHANGES[method], **change, "options": options}
     return dataclasses.replace(BASE, method=method, data=data, seed=seed, **values)

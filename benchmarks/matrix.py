@@ -98,6 +98,7 @@ def product_rate(d: int) -> float:
 
 
 def compare(case: str, d: int, peers: Sequence[Peer], memory: bool) -> list[dict[str, Any]]:
+    """A row of the project, and one of each peer, "slower": times the project's."""
     exact = scipy_ivp("DOP853", shared, draw(case, d), TIMES, 1e-13)
     rows = [with_rate(row(case, d, "noncollapse", project, exact, memory), case, d)]
     if case == "aligned":

@@ -39,14 +39,17 @@ class Problem:
 
 
 def own(q: Problem, t: Array, tol: float, method: str = "auto") -> MatrixFlow:
+    """The project's flow, with its facts."""
     return predictor_flow(q.W0, q.P0, q.A, q.C, t, eta=q.eta, stepping=Stepping(tol, tol / 100, method))
 
 
 def project(q: Problem, t: Array, tol: float) -> Array:
+    """The project, choosing its method by itself."""
     return own(q, t, tol).W
 
 
 def project_explicit(q: Problem, t: Array, tol: float) -> Array:
+    """The project by DOP853 alone."""
     return own(q, t, tol, "DOP853").W
 
 
@@ -61,10 +64,12 @@ def literal(W: Any, P: Any, q: Any) -> tuple[Any, Any]:
 
 
 def shared(W: Any, P: Any, q: Any) -> tuple[Any, Any]:
+    """(dW, dP) with the bracket written once: five products."""
     return predictor.field(W, P, W, q.A, q.C, 1.0, q.eta, q.eta)
 
 
 def scipy_ivp(method: str, field: Field, q: Problem, t: Array, tol: float) -> Array:
+    """solve_ivp on [W | P], flat."""
     k, d = q.W0.shape
 
     def flat(_: float, y: Array) -> Array:
@@ -76,6 +81,7 @@ def scipy_ivp(method: str, field: Field, q: Problem, t: Array, tol: float) -> Ar
 
 
 def torchdiffeq_ivp(method: str, q: Problem, t: Array, tol: float) -> Array:
+    """torchdiffeq's odeint on the pair (W, P), float64, on the CPU."""
     import torch
     from torchdiffeq import odeint
 
@@ -87,6 +93,7 @@ def torchdiffeq_ivp(method: str, q: Problem, t: Array, tol: float) -> Array:
 
 
 def diffrax_ivp(solver: str, q: Problem, t: Array, tol: float) -> Array:
+    """diffrax's diffeqsolve on the pair (W, P), float64, compiled."""
     return np.asarray(_diffrax(solver, len(t))(q.W0, q.P0, q.A, q.C, q.eta, t, tol))
 
 

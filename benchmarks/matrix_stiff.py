@@ -37,6 +37,7 @@ RTOL = 1e-8  # at which amplification is measured
 
 
 def draw(law: str, seed: int) -> Problem:
+    """One draw of a law, see the head of this file."""
     rng = np.random.default_rng([seed, D])
     g = rng.standard_normal((2, D, D)) / np.sqrt(D)
     W0, P0 = 0.7 * g if law == "generic" else (np.eye(D) + 0.42 * g) / 2

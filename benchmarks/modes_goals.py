@@ -49,4 +49,5 @@ def _said(peers: Sequence[dict[str, Any]], ratio: str, goal: float) -> str:
 
 
 def within(value: float, limit: float, unit: str) -> str:
+    """The value, and whether it misses the limit."""
     return f"{value:.3g} {unit}{'' if value <= limit else ' (missed)'}"

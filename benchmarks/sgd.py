@@ -82,6 +82,7 @@ def work(d: int, batch: int) -> tuple[list[tuple[int, tuple[int, int, int]]], in
 
 
 def by_moments(d: int, batch: int) -> bool:
+    """Whether the project draws this case's moments rather than its pairs."""
     return Shape(d, batch, invariance=False, symmetrised=False, through=False).by_moments
 
 
@@ -96,6 +97,7 @@ def blas_gflops(m: int, k: int, n: int, dtype: str) -> float:
 
 @numba.njit
 def repeat(A: Array, B: Array, C: Array, calls: int) -> None:
+    """C = A B, so many times, without Python between."""
     for _ in range(calls):
         np.dot(A, B, C)
 

@@ -76,6 +76,7 @@ def vmapped(d: int, batch: int, dtype: str, runs: int, steps: int, device: str =
 
 
 def ensemble(s: Setting, dtype: str, engine: str, replicas: int, rates: int, steps: int) -> Callable[[], Any]:
+    """A call of `sgd_ensemble` over so many rates, from 1e-3 to 1e-2, and steps."""
     lanes = [s.replace(training__lr=h, training__t_end=h * steps) for h in np.geomspace(1e-3, 1e-2, rates)]
     return partial(sgd_ensemble, lanes, replicas, dtype=dtype, engine=engine)
 

@@ -94,6 +94,7 @@ def relative(M: Array, size: Array) -> Array:
 
 
 def share_picture(run: Run) -> Picture:
+    """‖W(t)‖ / ‖W(0)‖, logarithmic."""
     return Picture(r"$\|W(t)\|/\|W(0)\|$", share(run)[..., None], log=True)
 
 

@@ -50,6 +50,7 @@ def rate(setting: Setting) -> float:
 
 
 def late(setting: Setting) -> float:
+    """e^{-r T/4}, r the `rate`: what the limits here may still lack at T, and what 3T/4 and T may differ by."""
     return float(np.exp(-rate(setting) * setting.training.t_end / 4))
 
 
@@ -63,6 +64,7 @@ def gram_limit(run: Run, power: int = 2) -> Array:
 
 
 def gram_picture(run: Run) -> Picture:
+    """Eigenvalues of WᵀW, beside those of CᵀA⁻¹CA⁻¹ that the claim says they tend to."""
     A, _, C = moments_of(run)
     limit = np.sort(np.abs(np.linalg.eigvals(C.T @ np.linalg.inv(A) @ C @ np.linalg.inv(A))))[::-1]
     sigma = singular_values(run["W"]) ** 2

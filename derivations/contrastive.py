@@ -54,6 +54,7 @@ def order_defect(*runs: Run, paper: bool = True, order: float = 1.0) -> Array:
 
 
 def limit_picture(*runs: Run, paper: bool = True) -> Picture:
+    """L_K - log K over K, beside the limit claimed."""
     gap = np.stack([r["loss"][:, 0] - np.log(r.setting.objective.negatives) for r in runs], 1)[..., None]
     claimed = np.full((len(runs), 1), _limit(runs[0], paper)[0])
     return Picture("L - log K", gap, claimed, xlabel="negatives K")

@@ -63,6 +63,7 @@ def solution(run: Run, rate: float = 1.0) -> Array:
 
 
 def solution_picture(run: Run) -> Picture:
+    """σ_k(W(t)), beside those of the claimed solution."""
     claimed = run["W"] - solution(run) * norm(run["W"])[:, :1, None, None]
     return Picture("singular values of W", singular_values(run["W"]), singular_values(claimed)[0])
 
@@ -82,6 +83,7 @@ def spread_rate(run: Run, sign: float = 1.0) -> Array:
 
 
 def spread_picture(run: Run) -> Picture:
+    """tr(W A Wᵀ) = E‖z‖² over time."""
     cov = embedding_covariance(run["W"], moments(run.setting).A)
     return Picture("total variance E‖z‖²\n(claimed never to rise)", np.trace(cov, axis1=-2, axis2=-1)[..., None])
 
@@ -95,6 +97,7 @@ def pair_rate(run: Run, factor: float = 2.0) -> Array:
 
 
 def pair_picture(run: Run) -> Picture:
+    """tr(W S Wᵀ) = E‖z - z⁺‖² over time."""
     distance = np.trace(embedding_covariance(run["W"], _S(run)), axis1=-2, axis2=-1)
     return Picture("pair distance E‖z - z⁺‖²", distance[..., None])
 

@@ -69,6 +69,7 @@ def live(run: Run) -> tuple[Array, Array]:
 
 
 def roots_picture(run: Run) -> Picture:
+    """p_j of the live modes, beside p+."""
     p_ = live(run)[0]
     return Picture("$p_j$", p_, np.full(p_.shape[1:], root(run.setting, 1)))
 

@@ -54,6 +54,7 @@ AFTER_ALIGNMENT = (STOP_GRADIENT, ISOTROPIC, ALIGNED, EQUAL_DECAY)
 
 
 def diagonal(M: Array) -> Array:
+    """(…, k) of M (…, k, k)."""
     return np.diagonal(M, axis1=-2, axis2=-1)
 
 

@@ -22,6 +22,7 @@ ROUNDING = 1e-15  # of a velocity, relative: several operations of 1.1e-16 each
 
 
 def ends_of(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Array:
+    """t_end as an array, or the last of the times, which `grid` holds. Raises FieldError."""
     if (t_end is None) == (times is None):
         raise FieldError("give either t_end or times, not both or neither")
     if times is None:
@@ -48,6 +49,7 @@ def shape_of(states: Columns, parameters: Columns, ends: Array) -> Shape:
 
 
 def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries: int) -> None:
+    """Raises FieldError unless each can be meant."""
     try:
         good = 1e-14 <= rtol < 1 and 0 < atol < np.inf
     except (TypeError, ValueError):  # no number, or more than one

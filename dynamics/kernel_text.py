@@ -34,6 +34,7 @@ def at(row: int) -> str:
 
 
 def names(letter: str, count: int) -> list[str]:
+    """`y0`, `y1` and so on: local variables of the texts."""
     return [f"{letter}{j}" for j in range(count)]
 
 
@@ -43,6 +44,7 @@ def load(letter: str, row: int, count: int) -> list[str]:
 
 
 def store(row: int, values: Sequence[str]) -> list[str]:
+    """`s[...] = value` of each, into this row and the next ones."""
     return [f"{at(row + j)} = {x}" for j, x in enumerate(values)]
 
 
@@ -62,6 +64,7 @@ def scales(n: int) -> list[str]:
 
 
 def mean_square(terms: Sequence[str]) -> str:
+    """(1/n) Σ x² as text."""
     return f"({' + '.join(f'({x}) * ({x})' for x in terms)}) * {1 / len(terms)!r}"
 
 

@@ -21,12 +21,14 @@ BLOCK = 1024  # entries combined at a time: 8 kB a row, so that the running sum 
 
 @compiled
 def copy(x, out):  # slice assignment would do, and takes seconds to compile
+    """out <- x."""
     for i in range(len(x)):
         out[i] = x[i]
 
 
 @compiled
 def norm(x):
+    """‖x‖₂."""
     total = 0.0
     for i in range(len(x)):
         total += x[i] * x[i]

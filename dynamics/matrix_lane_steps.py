@@ -50,12 +50,14 @@ def workspace(k, d, ema, left, n):
 
 @compiled
 def spread(row, wide, l):
+    """A member's numbers into lane l."""
     for i in range(len(row)):
         wide[i * LANES + l] = row[i]
 
 
 @compiled
 def gather(wide, row, l):
+    """Lane l's numbers out of all lanes'."""
     for i in range(len(row)):
         row[i] = wide[i * LANES + l]
 
@@ -115,6 +117,7 @@ def edges_of(K, new, last, part, gap, edges):
 
 @compiled
 def extra(p, tableau, Y, buffer, K):
+    """The three stages that only the dense output needs, of all lanes. 3 evaluations."""
     for s in range(EXTRA):
         combine(buffer, Y, 1.0, tableau[1][s, : STAGES + 1 + s], K)
         field(p, buffer, K[STAGES + 1 + s])
@@ -143,6 +146,7 @@ def turn(Y, new, K, l, accepted, ratio):
 
 @compiled
 def is_sound(new, l, limit):
+    """Is lane l finite and below the limit?"""
     for place in range(l, len(new), LANES):  # noqa: SIM110  compiled code has no generators
         if not abs(new[place]) <= limit:
             return False

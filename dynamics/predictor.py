@@ -54,6 +54,7 @@ def optimal_predictor(W: Array, V: Array, A: Array, C: Array) -> Array:
 
 
 def symmetric_part(M: Array) -> Array:
+    """(M + Mᵀ)/2 (..., k, k)."""
     return (M + M.mT) / 2
 
 

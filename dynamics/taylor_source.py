@@ -79,6 +79,7 @@ class Layout:
 
 
 def layout(trace: Trace, n: int, m: int, e: int) -> Layout:
+    """Of the rows that this trace needs, behind those of all kernels."""
     row, products = rows(n, m, e), [x for x in trace.terms if x.product]
     divisors = [*dict.fromkeys(x.of[1] for x in products if x.op == "/")]
     read = dict.fromkeys(t for x in products for t in ((x, x.of[1]) if x.op == "/" else x.of))
@@ -220,11 +221,13 @@ def judgement(place: Layout, row: dict[str, int], m: int) -> list[str]:
 
 
 def orders(trace: Trace, n: int, m: int, e: int) -> list[Order]:
+    """The rules of every order, the lowest first."""
     place = layout(trace, n, m, e)
     return [Order(trace, place, k) for k in range(DEGREE)]
 
 
 def sums(trace: Trace, n: int, m: int, e: int) -> list[str]:
+    """The sums that `loops` calls, by name, to stand before the kernel."""
     return [line for order in orders(trace, n, m, e) for line in order.sums()]
 
 

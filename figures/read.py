@@ -18,6 +18,7 @@ class UnreadableRecord(ValueError):
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object in the file. Raises UnreadableRecord, ending with the remedy."""
     if not path.is_file():
         raise UnreadableRecord(f"{path} does not exist: {remedy}")
     try:
@@ -30,6 +31,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def read_arrays(path: Path, remedy: str) -> Arrays:
+    """The arrays of an .npz by name. Raises UnreadableRecord, ending with the remedy."""
     if not path.is_file():
         raise UnreadableRecord(f"{path} does not exist: {remedy}")
     try:
@@ -40,6 +42,7 @@ def read_arrays(path: Path, remedy: str) -> Arrays:
 
 
 def verify_remedy(claim_id: str) -> str:
+    """What to do about a claim's record that cannot be used."""
     return f"run `noncollapse verify {claim_id}`"
 
 

@@ -151,4 +151,5 @@ def _flat(setting: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def within(residual: float, tolerance: float) -> bool:
+    """Does the claim pass? Asked of a counterexample that does not say so itself."""
     return residual <= tolerance

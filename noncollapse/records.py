@@ -23,6 +23,7 @@ LIBRARIES = ("numpy", "scipy", "numba", "sympy", "torch", "hypothesis", "scikit-
 
 
 def folder(results: Path, claim_id: str) -> Path:
+    """Where a claim's records, trace and picture lie."""
     return results / claim_id
 
 
@@ -57,6 +58,7 @@ def save(results: Path, record: dict[str, Any], trace: dict[str, Array], partial
 
 
 def write_json(path: Path, data: Any) -> None:
+    """Whole or not at all. Raises ValueError for a number that is not finite, RecordError where a folder has that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
@@ -64,6 +66,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
+    """An .npz of the arrays, whole or not at all. Raises RecordError where a folder has that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     import numpy as np
 

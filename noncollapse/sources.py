@@ -66,6 +66,7 @@ def _corrections(file: Path) -> tuple[Path, ...]:
 
 
 def hash_of(files: Iterable[Path]) -> str:
+    """sha256 (16 hex) of the files' names and contents, in their order."""
     return _joint(_digest(file) for file in files)
 
 

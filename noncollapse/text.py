@@ -58,6 +58,7 @@ def page(d: dict[str, Any]) -> list[str]:
 
 
 def deep_lines(transfer: dict[str, Any] | None) -> list[str]:
+    """What a record says of deep networks: one line, or none where they were not asked."""
     if transfer is None:
         return []
     t = transfer
@@ -65,6 +66,7 @@ def deep_lines(transfer: dict[str, Any] | None) -> list[str]:
 
 
 def evidence_lines(proof: Sequence[dict[str, Any]], evidence: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each proof step, then one for each reading."""
     out = []
     for s in proof:
         note = f"  ({s['note']})" if s.get("note") else ""

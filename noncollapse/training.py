@@ -29,6 +29,7 @@ def name_of(recipe: Recipe) -> str:
 
 
 def folder_of(results: Path, recipe: Recipe) -> Path:
+    """Where the run of a recipe lies, or will."""
     return results / "train" / name_of(recipe)
 
 

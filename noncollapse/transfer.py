@@ -21,6 +21,7 @@ from noncollapse.sources import ROOT, hash_of, reached
 
 
 def deep_names() -> list[str]:
+    """Of all deep Settings; torch need not be loaded for them."""
     from full_models.deep_settings import DEEP
 
     return list(DEEP)
@@ -54,6 +55,7 @@ def run_deep(results: Path, name: str, budget: Budget, device: str = "cpu") -> N
 
 
 def deep_is_fresh(results: Path, name: str, budget: str) -> bool:
+    """True if nothing would be gained by training again: same code, no smaller budget."""
     try:
         made = json.loads((results / "deep" / f"{name}.json").read_text())["provenance"]
         return made["sources"] == deep_hash() and RANK[made["budget"]] >= RANK[budget]

@@ -26,6 +26,7 @@ from full_models.data.imageset import DataError, ImageSet, Split, hold_out
 
 
 def is_npz(path: Path) -> bool:
+    """By its name."""
     return path.suffix == ".npz"
 
 

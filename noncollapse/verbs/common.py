@@ -11,10 +11,12 @@ from noncollapse.errors import UsageError
 
 
 def add_ids(parser: argparse.ArgumentParser, default: str) -> None:
+    """The claims by id, any number of them."""
     parser.add_argument("ids", nargs="*", metavar="ID", help=f"claims (default: {default})")
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """-j, by default the machine's cores."""
     parser.add_argument(
         "-j", type=int, default=os.cpu_count() or 1, metavar="N", dest="jobs", help="processes (default: cores)"
     )
