@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from derivations import byol_balance, byol_limits, byol_turning, byol_without, tian_basin, tian_sides
+from derivations import byol_balance, byol_conditions, byol_limits, byol_turning, byol_without, tian_basin, tian_sides
 from derivations.claim import Claim
 from derivations.registry import CLAIMS
 from dynamics import modes
@@ -39,6 +39,15 @@ def test_it_holds_and_its_mutants_fail_somewhere(claim: Claim) -> None:
     for name, mutant in claim.mutants.items():
         runs = [(s, flow(s)) for s in drawn]
         assert any(np.abs(np.maximum(mutant(r), 0) if claim.bound else mutant(r)).max() > 1e-3 for _, r in runs), name
+
+
+def test_a_blind_mode_is_seen_on_whatever_axis_it_lies() -> None:
+    """Shared eigenvectors in another order than the inputs put zeros on W's diagonal, where nothing could be told."""
+    claim = CLAIMS["byol-blind-mode"]
+    runs = [flow(s) for s in sample(claim, claim.states, 40, seed=0)]
+    assert any((np.diagonal(run["W"][0, 0]) == 0).any() for run in runs), "some are in another order"
+    for run in runs:
+        assert (byol_conditions.blind_modes(run)[0][0, 0] > 0.028).all()  # the domains' least p w(0): √½ 0.2² = 0.0283
 
 
 def test_the_note_s_formula_is_the_balanced_case() -> None:

@@ -28,6 +28,7 @@ def test_closed_form_keeps_the_digits_of_the_whole_spectrum(k: int, d: int) -> N
     spread = flow.log_singular_values()[3]
     assert spread[0] - spread[-1] > 8 * np.log(10)  # beyond what W Wᵀ can hold:
     lost = np.linalg.eigvalsh(flow.W(3) @ flow.W(3).T if k <= d else flow.W(3).T @ flow.W(3))[0]
+    # 1e-300: a log of what rounding made 0 or less; 1e-3: no digit of the true one is left
     assert not np.isclose(np.log(max(lost, 1e-300)) / 2, spread[-1], atol=1e-3)
 
 

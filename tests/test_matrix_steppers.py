@@ -92,10 +92,8 @@ def test_stiffness_is_measured_and_the_stabilised_method_agrees() -> None:
 def test_a_tolerance_that_the_low_order_cannot_pay_goes_back_to_the_explicit_method() -> None:
     q, t = stiff(4)
     facts = predictor_flow(**q, t=t, stepping=Stepping(1e-11)).facts
-    assert (
-        facts.evaluations[0]
-        < 1.5 * predictor_flow(**q, t=t, stepping=Stepping(1e-11, method="DOP853")).facts.evaluations[0]
-    )
+    explicit = predictor_flow(**q, t=t, stepping=Stepping(1e-11, method="DOP853")).facts
+    assert facts.evaluations[0] < 1.5 * explicit.evaluations[0]  # trials of RKL4, ever rarer, cost less than half of it
 
 
 @pytest.mark.parametrize("method", ["auto", "DOP853", "RKL4"])

@@ -44,7 +44,7 @@ def test_powers_of_two_are_exact() -> None:
 
 
 def test_nothing_and_too_much_ask_for_the_largest_and_the_least_step() -> None:
-    """Zero, infinity, NaN of both signs: finite numbers that the controller's clip turns into its two ends."""
+    """Zero, infinity, NaN of both signs: finite numbers that the controller's clip, 0.2 to 10, turns into its two ends."""
     assert 10 < root(0.0, 4) < np.inf
     assert 10 < roots(0.0, 4, 7) < np.inf
     for x in (np.inf, np.nan, -np.nan):
