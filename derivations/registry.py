@@ -21,10 +21,12 @@ MODULES_OF_CLAIMS = (
     "tian_collapse",
     "tian_align",
     "tian_modes",
+    "tian_parabola",
     "tian_limits",
     "tian_basin",
     "tian_ema",
     "tian_sides",
+    "tian_origin",
     "tian_corrected",
 )
 

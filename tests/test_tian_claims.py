@@ -17,6 +17,8 @@ from derivations import (
     tian_flow,
     tian_limits,
     tian_modes,
+    tian_origin,
+    tian_parabola,
     tian_sides,
     tian_theorem2,
 )
@@ -29,7 +31,8 @@ from dynamics.solver import RTOL
 from noncollapse.search import sample
 
 MODULES = (
-    tian_flow, tian_theorem2, tian_collapse, tian_limits, tian_align, tian_modes, tian_basin, tian_ema, tian_corrected, tian_sides,
+    tian_flow, tian_theorem2, tian_collapse, tian_limits, tian_align, tian_modes, tian_parabola, tian_basin, tian_ema, tian_corrected,
+    tian_sides, tian_origin,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {c.id: c for module in MODULES for c in module.CLAIMS}
 TOLERANCE = 1e3 * RTOL  # the integrator's global error: local rtol amplified over the horizons of these claims
