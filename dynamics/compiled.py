@@ -18,6 +18,7 @@ from types import FunctionType
 from typing import Any
 
 import numba
+import numpy as np
 from numba import njit
 from numba.core.errors import NumbaError
 
@@ -28,9 +29,10 @@ from dynamics.fingerprint import NoFingerprint, cached, fingerprint, names_of, p
 from dynamics.lane_memory import FLAGS
 from dynamics.machine_code import kept_jit
 from dynamics.setting import SettingError
-from dynamics.trace import Trace, traced
+from dynamics.trace import Trace, generic, traced
 
 Function = Callable[..., Any]
+AGREE = 1e-9  # of compiled code with Python, relative to the largest number: rounding, amplified by differences
 OPTIONS: Any = {"error_model": "numpy", "fastmath": {*FLAGS}, "nogil": True}
 
 
@@ -66,7 +68,7 @@ def kernels(
             for part in parts:  # machine code is found by name: of two fields kept by two runs, one would run for both
                 part.__qualname__ = f"{part.__name__}_{path.stem}"
         signatures = (lanes.ADVANCE, lanes.BEGIN, lanes.BETWEEN)[: len(parts)]
-        return tuple(_jit(p, s, path is not None, **OPTIONS) for p, s in zip(parts, signatures, strict=True))
+        out = tuple(_jit(p, s, path is not None, **OPTIONS) for p, s in zip(parts, signatures, strict=True))
     except NumbaError as error:
         reasons = (x for x in str(error).splitlines() if x.strip() and not x.startswith("Failed in"))
         reason = next(reasons, type(error).__name__)  # numba's last lines only say where it was
@@ -74,6 +76,38 @@ def kernels(
             f"numba cannot compile {getattr(field, '__name__', field)!r} ({reason.strip()}): write it as arithmetic on "
             "scalars, with math or numpy functions, returning a tuple"
         ) from error
+    row, memory = kernel_source.rows(n, m, e), kernel_source.memory_rows(kind, n, m, e, how)
+    _compare("field", field, out[1], n, m, row, row["k"], memory)
+    if events is not None:
+        _compare("events", events, out[1], n, m, row, row["g"], memory)
+    return out
+
+
+def _compare(
+    name: str, function: Function, begin: Any, n: int, m: int, row: dict[str, int], first: int, memory: int
+) -> None:
+    """Hold what `begin` puts into the rows from `first` against the function in Python, at some numbers. Raises FieldError.
+
+    Whole numbers of compiled code have 64 bits, and 3 ** k of them is 0 for k = -2: wrong in silence.
+    """
+    numbers, S = generic(n + m), np.zeros(memory * lanes.LANES)
+    S[row["y"] * lanes.LANES :: lanes.LANES][:n] = numbers[:n]
+    S[row["q"] * lanes.LANES :: lanes.LANES][:m] = numbers[n:]
+    begin(S, 0)
+    try:
+        with np.errstate(all="ignore"):
+            right = np.array(plain(function)(*numbers), dtype=float)
+    except Exception:  # where Python has no numbers there is nothing to compare
+        return
+    found = S[first * lanes.LANES :: lanes.LANES][: len(right)]
+    told = np.isfinite(found) & np.isfinite(right)
+    off = np.abs(np.where(told, found - right, 0.0))
+    if (off > AGREE * np.abs(right[told]).max(initial=0.0)).any():
+        j, where = int(off.argmax()), ", ".join(f"{x:.3g}" for x in numbers)
+        raise FieldError(
+            f"{name} gives {found[j]:.6g} when compiled and {right[j]:.6g} in Python, number {j} at ({where}): whole numbers have "
+            "64 bits and no negative powers there; write 3.0 for 3"
+        )
 
 
 @cached

@@ -74,7 +74,9 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
     ]
     for j in range(e):
         body.append(f"{v[j]} = {v[j]} if good else {g[j]}")
-        body.append(f"call |= (({v[j]} < 0.0) != ({g[j]} < 0.0)) & ({at(row['watch'] + j)} != 0.0)")
+        # 0 counts where it is reached: there may be no later step
+        passed = f"(({v[j]} < 0.0) != ({g[j]} < 0.0)) | ({v[j]} == 0.0)"
+        body.append(f"call |= ({passed}) & ({at(row['watch'] + j)} != 0.0)")
     body += ["call &= active", *store(row["g_old"], g), *store(row["g"], v)]
     stores = {lanes.T: "new", lanes.H: "longer", lanes.TRIES: "tries",
               lanes.STEPS: f"{at(lanes.STEPS)} + (1.0 if good else 0.0)", lanes.STIFF: "count", lanes.T_OLD: "t",

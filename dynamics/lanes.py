@@ -38,8 +38,11 @@ DONE, STOPPED, NOT_FINITE, TOO_SMALL, TOO_MANY, STIFFENED, WAITING = 0, 1, 2, 3,
 
 STIFF_COUNT = 12.0  # steps, net, at the edge of stability before a member counts as stiff
 STIFF_REMAINING = 40.0  # ... counted where that step leaves more than this many to go
-ROOT_TOLERANCE = 1e-10  # of the fraction of a step: the last update of a superlinear method is far below it
-ROOT_TRIES = 60
+ROOT_TOLERANCE = (
+    1e-10  # of the fraction of a step: between which a root is known; the secant there is far closer to a simple one
+)
+PATIENCE = 4  # tries in which the bracket of a root must be halved; mild events take a twentieth more tries by it, with 3 two fifths
+ROOT_TRIES = 150  # 34 halvings, in four tries each
 ACCEPT = (1.0, 1e200, np.inf, np.inf)  # limits under which `advance` accepts whatever step comes
 
 _reals, _table = types.float64[::1], types.float64[:, ::1]
@@ -184,6 +187,7 @@ def look(advance, between, dense, S, alone, accept, l, here, n, m, times, at, st
         for e in range(events):
             if stop[e] == terminal and S[(EVENTS + e) * LANES + l] != 0.0:
                 found = old + h * root(advance, between, dense, S, alone, accept, l, n, m, events, e)
+                found = S[T * LANES + l] if found > S[T * LANES + l] else found  # by rounding
                 if found <= last:  # false for NaN: no root
                     when[i, e] = found
                     S[(EVENTS + e) * LANES + l] = 0.0
@@ -224,16 +228,30 @@ def within(advance, between, dense, S, alone, accept, l, n, m, events, theta):
 
 @compiled
 def root(advance, between, dense, S, alone, accept, l, n, m, events, e):
-    """The fraction of lane l's last step at which event e changes sign, NaN if it does not."""
-    a, b, x = 0.0, 1.0, 1.0
+    """The fraction of lane l's last step at which event e first is 0 or of the other sign. NaN if it is neither at the step's
+    end, or where it ceases to be a number.
+
+    A short step of the secant is no root: an event that falls by ten orders has a secant's root beside its flat end. So
+    the two ends must close in on it: a proposal beside one of them is moved away from it, and a bracket that PATIENCE tries
+    have not halved is halved.
+    """
+    a, b, width = 0.0, 1.0, 1.0
     fa, fb = S[(EVENTS + events + e) * LANES + l], S[(EVENTS + 2 * events + e) * LANES + l]
-    if (fa < 0.0) == (fb < 0.0):
+    side = -1.0 if fa > 0.0 else 1.0
+    fa, fb = side * fa, side * fb
+    if not (fa < 0.0 and fb >= 0.0):
         return nan
-    for _ in range(ROOT_TRIES):
-        before, x = x, proposed(a, fa, b, fb)
+    for i in range(ROOT_TRIES):
+        if abs(b - a) <= ROOT_TOLERANCE:
+            break
+        x = proposed(a, fa, b, fb)
+        least = (0.5 if a > b else -0.5) * ROOT_TOLERANCE
+        x = b + least if abs(x - b) < abs(least) else x
+        x = a - least if abs(x - a) < abs(least) else x  # at the step's start a stiff step of length 0 would be none
+        if i % PATIENCE == PATIENCE - 1:
+            stuck = abs(b - a) > 0.5 * width
+            x = 0.5 * (a + b) if stuck else x
+            width = 0.5 * abs(b - a) if stuck else abs(b - a)
         within(advance, between, dense, S, alone, accept, l, n, m, events, x)
-        fx = alone[(EVENTS + 2 * events + e) * LANES]
-        if fx == 0.0 or abs(x - before) < ROOT_TOLERANCE:
-            return x
-        a, fa, b, fb = narrowed(a, fa, b, fb, x, fx)
-    return x
+        a, fa, b, fb = narrowed(a, fa, b, fb, x, side * alone[(EVENTS + 2 * events + e) * LANES])
+    return nan if isnan(fa) or isnan(fb) else proposed(a, fa, b, fb)

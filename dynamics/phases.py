@@ -37,6 +37,7 @@ COLLAPSE, SURVIVAL, UNDECIDED = 0, 1, 2
 LEVEL = 1e-3  # of c/a: a weight this much smaller than a healthy one has collapsed, once it is sure to stay
 RTOL = 1e-8
 HORIZON = 1e4  # of the slowest time constants, see `_horizon`
+EDGE = 1e-300  # of a set that holds no point of its edge: added to what must be below 0, it turns 0 alone, which would count
 LARGEST = 1e60  # of a dimensionless number: its fourth powers, in the field, are still finite
 THRESHOLD = 1e-3  # √|1 - 4h| below which the horizon grows no more: |1 - 4h| = 1e-12 is still decided there
 
@@ -66,7 +67,7 @@ def online_sets(x: Any, y: Any, h: Any, level: Any) -> tuple[Any, Any]:
     half = 0.25 - 0.5 * np.sqrt(np.maximum(gap, 0.0))  # x-/2; beyond h = 1/4, where all collapse, any bound serves
     most = h * half / (1.0 - half) - half * half  # D0
     collapse = np.maximum(np.maximum(np.abs(y) - level, x - half), D - most)
-    return collapse, np.maximum(np.maximum(0.5 - x, -gap - D), -gap)
+    return collapse, np.maximum(np.maximum(0.5 - x, -gap - D + EDGE), EDGE - gap)
 
 
 def ema(x: Any, y: Any, z: Any, h: Any, b: Any, level: Any,
@@ -84,7 +85,7 @@ def ema_sets(x: Any, y: Any, z: Any, h: Any, b: Any, level: Any,
     u, v, w = x - top, sign * y - top, sign * z - top
     form = qxx * u * u + qyy * v * v + qzz * w * w + 2.0 * (qxy * u * v + qxz * u * w + qyz * v * w)
     L = x * x + y * y + h / b * z * z
-    return np.maximum(np.abs(y) - level, L - 0.25 * h * h), np.maximum(form - 1.0, -gap)
+    return np.maximum(np.abs(y) - level, L - 0.25 * h * h), np.maximum(form - 1.0, EDGE - gap)
 
 
 def survival_form(h: Array, b: Array) -> tuple[Array, ...]:

@@ -40,7 +40,8 @@ def jacobian_lines(n: int, m: int, how: str) -> list[str]:
         if how == "complex":
             at = [f"complex({x}, {EPSILON if i == j else 0.0!r})" for i, x in enumerate(y)]
             lines.append(assign(names("d", n), f"field({', '.join([*at, *q])})"))
-            lines += [f"m{i}{j} = d{i}.imag * {1 / EPSILON!r}" for i in range(n)]
+            # a velocity that is a whole number stays one, and its .imag in compiled code is the number itself
+            lines += [f"m{i}{j} = complex(d{i}).imag * {1 / EPSILON!r}" for i in range(n)]
         else:
             # 6e-6, the cube root of rounding: there a central difference errs least
             lines.append(f"step = 6e-6 * max(abs({y[j]}), least)")

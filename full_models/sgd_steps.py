@@ -57,7 +57,7 @@ class Parts(NamedTuple):
         o = setting.objective
         learned = o.loss == "predictor" and o.predictor in ("linear", "symmetric")
         through = o.loss == "predictor" and not o.stop_gradient and o.target == "online"
-        return Parts(learned, o.predictor == "symmetric", o.target == "ema", through)
+        return Parts(learned, learned and o.predictor == "symmetric", o.target == "ema", through)
 
 
 class Weights(NamedTuple):

@@ -40,6 +40,7 @@ VARIANTS = {
     "ema, decay": BASE.replace(objective__target="ema", network__tau0=0.5, training__beta=0.7, training__eta=0.3),
     "no predictor": BASE.replace(objective__predictor="none"),
     "invariance": BASE.replace(objective__loss="invariance", training__eta=0.1),
+    "invariance, whatever P is": BASE.replace(objective__loss="invariance", objective__predictor="symmetric"),
     "images": BASE.replace(views=ImageViews(d=3, count=64)),
 }
 FORMS = {"pairs": 2, "moments": 40}  # a batch below d and one above 2d: the two forms of the gradient

@@ -94,3 +94,17 @@ def by_helper(x, k):
 def test_helpers_are_looked_into() -> None:
     assert jacobian_kind(modes.field, 3, 6) == jacobian_kind(by_helper, 1, 1) == "complex"
     assert jacobian_kind(kinked, 2, 1) == "differences"
+
+
+def slaved_to_a_clock(t, y):
+    """y stays at cos t, up to 1e-6 times its rate of change."""
+    return 1, -1e6 * (y - np.cos(t))
+
+
+@pytest.mark.parametrize("method", ["auto", "stiff"])
+def test_a_whole_number_as_a_velocity_has_no_derivative(method: str) -> None:
+    """(1).imag is 1 in compiled code: read as a derivative of 2^200, it held the clock at 0."""
+    assert jacobian_kind(slaved_to_a_clock, 2, 0) == "complex"
+    out = integrate_many(slaved_to_a_clock, (0.0, 1.0), (), 1.0, method=method)
+    assert out.ok.all() and abs(out.y[0] - 1.0) < 1e-8  # rtol; a clock is integrated exactly
+    assert abs(out.y[1] - np.cos(1.0)) < 2e-6  # twice 1e-6, times sin t < 1

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from numba import njit
 
+from dynamics.compiled import FieldError
 from dynamics.ensemble import integrate_many
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,3 +64,34 @@ def plain(x):
 def test_a_field_may_be_compiled_already_or_call_what_is() -> None:
     for field in (plain, njit(plain)):
         assert abs(float(integrate_many(field, (1.0,), (), 1.0).y[0]) - math.exp(-2.0)) < 1e-7  # 10 rtol
+
+
+BASE, POWER = 3, -2
+
+
+def by_a_whole_power(x):
+    return (-x * BASE**POWER,)
+
+
+def by_a_factorial(x):
+    product = 1
+    for i in range(1, 23):
+        product = product * i
+    return (-x * product / 1e21,)
+
+
+def decay(x):
+    return (-x,)
+
+
+@pytest.mark.parametrize("method", ["explicit", "stiff"])
+@pytest.mark.parametrize("field", [by_a_whole_power, by_a_factorial])
+def test_whole_numbers_that_compiled_code_cannot_hold_are_refused(field, method: str) -> None:
+    """The power was 0 there and the product of 22 numbers its last 64 bits, both with status ok."""
+    with pytest.raises(FieldError, match=r"when compiled and .* in Python.*write 3.0 for 3"):
+        integrate_many(field, (1.0,), (), 1.0, method=method)
+
+
+def test_so_are_those_of_events() -> None:
+    with pytest.raises(FieldError, match=r"events gives .* number 1 at"):
+        integrate_many(decay, (1.0,), (), 5.0, events=lambda x: (x - 0.5, x - BASE**POWER))

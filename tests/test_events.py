@@ -1,4 +1,4 @@
-"""An event that is 0 at the start: it counts there, whichever way it leaves, as in the plain solver."""
+"""Events: when they count, at the start, at the end and where they are no numbers, and how well their roots are found."""
 
 from __future__ import annotations
 
@@ -52,3 +52,46 @@ def test_the_next_member_takes_the_lane_of_one_that_ended_at_its_start() -> None
 def test_none_counts_where_nothing_is_to_be_integrated() -> None:
     out = integrate_many(decay, (1.0,), (), [0.0, 1.0], events=leaving)
     assert np.isnan(out.event_times[0]).all() and out.event_times[1, 0] == 0.0  # as in the solver of a single time
+
+
+def clock(t):
+    return (1.0,)
+
+
+def clock_by_stages(t):
+    """The same by a method without a formula for states within steps."""
+    return (np.exp(0.0 * t),)
+
+
+def awkward(t):
+    """Each is first 0 at t = 0.37: of many orders within a step, a jump, flat at the root, kinked, and 0 from there on."""
+    s = t - 0.37
+    return (
+        np.exp(-160.0 * s) - 1.0, 1.0 - np.exp(160.0 * s), 1.0 if s > 0.0 else -1.0, s * s * s, -(s**9), 1e-300 * s, 1e300 * s,
+        s if s < 0.0 else 1e9 * s, max(-s, 0.0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [clock, clock_by_stages])
+@pytest.mark.parametrize("method", METHODS)
+def test_roots_are_found_however_the_event_falls(field, method: str) -> None:
+    """One long step; the first was reported at the end of it."""
+    out = integrate_many(field, (0.0,), (), 3.0, events=awkward, method=method)
+    assert out.ok.all() and out.steps < 100
+    assert np.abs(out.event_times - 0.37).max() < 3e-9  # ROOT_TOLERANCE, 1e-10, of steps up to 3 long, ten times
+
+
+@pytest.mark.parametrize("stop", [False, True])
+@pytest.mark.parametrize("field", [clock, clock_by_stages])
+def test_one_that_becomes_0_at_the_end_counts_there_from_either_side(field, stop: bool) -> None:
+    out = integrate_many(field, (0.0,), (), 1.0, events=lambda t: (t - 1.0, 1.0 - t), stop=(False, stop))
+    assert out.y[0] == 1.0  # to the bit, else there would be nothing to find
+    assert np.array_equal(out.event_times, [1.0, 1.0])
+    assert out.status == (lanes.STOPPED if stop else lanes.DONE)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_that_ceases_to_be_a_number_has_no_root_there(method: str) -> None:
+    """From 0.5 the state falls below 0 at t = 0.5, where the square root, 1 below its level, becomes NaN."""
+    out = integrate_many(lambda x: (-1.0,), (0.5,), (), 1.0, events=lambda x: (np.sqrt(x) - 1.0,), method=method)
+    assert out.ok.all() and np.isnan(out.event_times).all()

@@ -99,3 +99,13 @@ def test_bad_input_is_one_sentence(change: dict[str, Any], says: str) -> None:
     with pytest.raises(FieldError, match=says) as caught:
         phases.classify(**(arguments | change))
     assert "\n" not in str(caught.value)
+
+
+def test_no_point_of_an_edge_is_in_the_set_of_survival() -> None:
+    """At w0 = 0 nothing survives; at eta = c²/4a the roots have met: whether starts there are told does not hang on rounding, that
+    of D = y² - x², which is 0 for x = y = 3/4 and not for 0.6."""
+    still = phases.classify(np.array([0.4, 0.5, 0.6]), 0.0)
+    assert (still.end == phases.COLLAPSE).all()
+    place = np.array([0.5, 0.6, 0.75, 1.0])
+    assert (phases.classify(place, place, eta=0.25).end == phases.UNDECIDED).all()
+    assert phases.classify(0.5, 0.5, eta=0.25, beta=1.0).end == phases.UNDECIDED
