@@ -38,10 +38,10 @@ DONE, STOPPED, NOT_FINITE, TOO_SMALL, TOO_MANY, STIFFENED, WAITING = 0, 1, 2, 3,
 
 STIFF_COUNT = 12.0  # steps, net, at the edge of stability before a member counts as stiff
 STIFF_REMAINING = 40.0  # ... counted where that step leaves more than this many to go
-ROOT_TOLERANCE = (
-    1e-10  # of the fraction of a step: between which a root is known; the secant there is far closer to a simple one
-)
-PATIENCE = 4  # tries in which the bracket of a root must be halved; mild events take a twentieth more tries by it, with 3 two fifths
+# of the fraction of a step: between which a root is known; the secant there is far closer to a simple one
+ROOT_TOLERANCE = 1e-10
+# tries in which the bracket of a root must be halved: mild events take a twentieth more tries by it, with 3 two fifths
+PATIENCE = 4
 ROOT_TRIES = 150  # 34 halvings, in four tries each
 ACCEPT = (1.0, 1e200, np.inf, np.inf)  # limits under which `advance` accepts whatever step comes
 
