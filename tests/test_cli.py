@@ -667,6 +667,7 @@ def test_a_full_memory_is_one_sentence(error: Exception, say: Cli, monkeypatch: 
         ("CLAIMS = (", ("mine.py:1", "SyntaxError")),
         ("\nCLAIMS = (Claim(),)", ("mine.py:2", "NameError", "'Claim' is not defined")),
         ("", ("registry.py:", "no attribute 'CLAIMS'")),
+        ("from derivations.invariance import CLAIMS", ("invariance.py has a claim", "as has mine.py", "another id")),
     ],
 )
 def test_a_registered_module_that_cannot_be_loaded_is_named(

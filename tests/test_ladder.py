@@ -449,6 +449,11 @@ def test_ids_are_unique() -> None:
     assert set(counts) == set(CLAIMS) == set(registry.MODULES)
 
 
+def test_a_correction_that_is_no_claim_is_named() -> None:
+    with pytest.raises(ValueError, match="toy is corrected by 'tpy', which is no claim's id"):
+        registry.check_registered({"mine": (toy(corrected_by="tpy"),)})
+
+
 @BY_ID
 def test_a_check_can_fail_or_can_pass(claim: Claim) -> None:
     if claim.residual is None:
