@@ -7,6 +7,7 @@ import itertools
 import random
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +149,37 @@ def test_a_residual_that_is_no_number_raises(value: float, bound: bool) -> None:
 def test_an_empty_residual_raises() -> None:
     with pytest.raises(ResidualError):
         read(toy(lambda run: np.zeros((1, 0))), toy().base, "exact", 1)
+
+
+@pytest.mark.parametrize(
+    ("residual", "shape"),
+    [
+        (lambda run: unit_identity(run).max(), r"\(\)"),
+        (lambda run: np.zeros(5), r"\(5,\)"),
+        (lambda run: None, r"\(\)"),
+    ],
+    ids=["number", "no replicas", "forgotten return"],
+)
+def test_a_residual_of_another_shape_is_named(residual, shape: str) -> None:
+    with pytest.raises(ResidualError, match=rf"has shape {shape}: give \(R, \.\.\.\), here with R = 1 replicas"):
+        read(toy(residual), toy().base, "exact", 1)
+
+
+def says_nan(run: Run) -> Array:
+    return np.full((1, 1), np.nan)
+
+
+def misspelt(run: Run) -> Array:
+    return unit_identitty(run)  # noqa: F821
+
+
+@pytest.mark.parametrize(("residual", "says"), [(says_nan, "not finite at"), (misspelt, "NameError in its code")])
+def test_a_fault_of_one_claim_is_one_sentence(
+    residual, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(CLAIMS, "toy", toy(residual))
+    said = verify.perform(verify.Job("claim", "toy", str(tmp_path), "quick", 0))
+    assert said is not None and said.count("toy: ") == 1 and says in said
 
 
 def test_a_control_that_is_no_number_raises() -> None:
