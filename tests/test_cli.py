@@ -325,6 +325,9 @@ def test_show_says_scope_and_what_is_not_proved(say: Cli, results: Path) -> None
     shown = say("show", "invariance-flow", "--results", results).out
     assert "not proved" not in shown
     assert f"scope:  {CLAIMS['invariance-flow'].scope}" in shown
+    assert "  verdict: proved, and no counterexample found\n" in shown
+    controls = [line for line in shown.splitlines() if line.startswith("  control")]
+    assert controls and all(line.endswith("fails, as it should") for line in controls)
 
 
 @pytest.mark.parametrize("claim_id", [*DONE, "other-difficulties", "byol-fixed-point"])
