@@ -121,7 +121,7 @@ def test_a_proof_step_whose_twin_passes_is_an_error(step: Step, verdict: str) ->
     alone = climb(toy(None, proof=(step,)), TINY, rungs=("proof",)).record
     assert alone["verdict"] == ("error" if verdict == "error" else "open")
     (line,) = evidence_lines(alone["proof"], ())
-    assert alone["proof"][0]["note"] in line and line.startswith("  proof ?")
+    assert alone["proof"][0]["note"] and alone["proof"][0]["note"] in line and line.startswith("  proof ?")
 
 
 def test_a_control_that_fails_where_it_should_pass_is_named() -> None:
@@ -131,7 +131,7 @@ def test_a_control_that_fails_where_it_should_pass_is_named() -> None:
         r"a Setting outside its domain where it holds: residual \S+ should be within 1\.0e-07", record["reason"]
     )
     assert (
-        "none could be run: no Setting was found at which the claim holds"
+        "none could be run: no Setting was found at which the claim holds; give one as holds_at, or as corrected_by"
         in climb(toy(alignment), TINY).record["reason"]
     )
 
