@@ -158,6 +158,9 @@ def test_errors_as_json(say: Cli, results: Path) -> None:
     said = say("show", "qqqq", "--json", "--results", results)
     one_sentence(said)
     assert "qqqq" in json.loads(said.out)["error"]
+    said = say("verify", "--rung", "qqqq", "--json", "--results", results)
+    one_sentence(said)
+    assert "qqqq" in json.loads(said.out)["error"]
 
 
 def test_assumptions_of_other_views(say: Cli, results: Path) -> None:
