@@ -63,4 +63,5 @@ def check(step: Step) -> StepResult:
         return StepResult(
             step.says, False, rejected, note or f"holds at {step.at}: evidence there, no proof in general"
         )
-    return StepResult(step.says, proved and rejected, rejected, note)
+    unreduced = "" if proved else "sympy does not reduce it to 0: it is false, or beyond sympy"
+    return StepResult(step.says, proved and rejected, rejected, note or unreduced)

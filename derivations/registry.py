@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from derivations.claim import Claim
@@ -31,5 +32,23 @@ MODULES_OF_CLAIMS = (
 )
 
 _HELD: dict[str, tuple[Claim, ...]] = {m: import_module(f"derivations.{m}").CLAIMS for m in MODULES_OF_CLAIMS}
+
+
+def check_registered(held: Mapping[str, Sequence[Claim]]) -> None:
+    """Raise ValueError where two claims have one id (the later would hide the other), or a correction is no claim."""
+    modules: dict[str, str] = {}
+    for module, claims in held.items():
+        for claim in claims:
+            if claim.id in modules:
+                raise ValueError(
+                    f"{module}.py has a claim {claim.id!r}, as has {modules[claim.id]}.py: give it another id"
+                )
+            modules[claim.id] = module
+    for claim in (claim for claims in held.values() for claim in claims):
+        if claim.corrected_by is not None and claim.corrected_by not in modules:
+            raise ValueError(f"{claim.id} is corrected by {claim.corrected_by!r}, which is no claim's id")
+
+
+check_registered(_HELD)
 CLAIMS: dict[str, Claim] = {claim.id: claim for held in _HELD.values() for claim in held}
 MODULES: dict[str, str] = {claim.id: module for module, held in _HELD.items() for claim in held}

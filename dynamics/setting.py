@@ -107,7 +107,7 @@ class Setting:
             signal, noise = self.views.signal, self.views.noise
             if len(signal) != len(noise) or not signal:
                 raise SettingError(
-                    f"views.signal has {len(signal)} eigenvalues and views.noise {len(noise)}: give d >= 1 of each"
+                    f"views.signal has {len(signal)} eigenvalues and views.noise {len(noise)}: give as many of each, at least one"
                 )
             if min(signal + noise) < 0:
                 raise SettingError("views.signal and views.noise are variances: give numbers >= 0")

@@ -85,6 +85,8 @@ def sgd_ensemble(
 def _check(
     settings: Sequence[Setting], replicas: int, seed0: int, dtype: str, device: str, engine: str, diverged: str
 ) -> None:
+    if isinstance(settings, Setting):
+        raise SettingError("settings is one Setting: give a list of them")
     if not settings:
         raise SettingError("no Settings: give at least one")
     for name, value, least in (("replicas", replicas, 1), ("seed0", seed0, 0)):

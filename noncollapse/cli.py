@@ -76,9 +76,10 @@ CODES = "exit codes: 0 done; 1 a verdict differs from the ledger or is an error;
 
 
 class _Parser(argparse.ArgumentParser):
+    as_json = False  # the words asked for JSON: errors too are given so
+
     def error(self, message: str) -> Any:
-        print(f"noncollapse: {message}; see `{self.prog} --help`", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(_fail(f"{message}; see `{self.prog} --help`", self.as_json))
 
 
 class _Version(argparse.Action):
@@ -99,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a terminal without Unicode shows \u1d40 where it lacks a letter
         sys.stdout.reconfigure(errors="backslashreplace")
+    _Parser.as_json = "--json" in words
     args = parser(words).parse_args(words)
     with _terminable():
         return _run(args)

@@ -89,7 +89,10 @@ def verdict(f: Findings) -> tuple[str, str]:
 def astray(controls: Sequence[Control]) -> str:
     """In words, each control that did not behave, with its numbers; "" where there are some and all did."""
     if not controls:
-        return "none could be run: no Setting was found at which the claim holds"
+        return (
+            "none could be run: no Setting was found at which the claim holds; give one as holds_at, or as corrected_by a claim "
+            "that passes at the counterexample"
+        )
     wrong = [
         f"{c.name}: residual {c.residual:.2e} should {'be within' if c.failed else 'exceed'} {c.tolerance:.1e}"
         for c in controls

@@ -120,7 +120,7 @@ def _read_once(claim: Claim, setting: Setting, rung: str, replicas: int) -> Read
 
     def deviation(halvings: int) -> Array:
         runs = [make_run(s, rung, replicas, halvings) for s in settings]
-        return _finite(_residual(claim)(*runs), claim, setting, rung)
+        return _checked(_residual(claim)(*runs), claim, setting, rung, runs[0].replicas)
 
     if rung in ("exact", "flow"):
         value = size(deviation(0), claim.bound)
@@ -149,7 +149,7 @@ def judge_run(claim: Claim, setting: Setting, runs: Sequence[Run], residual: Res
     """The residual on given Runs under the exact/flow law: controls use it on noise and on mutated theories."""
     check = residual or _residual(claim)
     tolerance = FLOOR + (claim.slack(setting) if claim.slack else 0.0)
-    value = size(_finite(check(*runs), claim, setting, runs[0].source), claim.bound)
+    value = size(_checked(check(*runs), claim, setting, runs[0].source, runs[0].replicas), claim.bound)
     return Reading(value, tolerance, value <= tolerance)
 
 
@@ -158,9 +158,15 @@ def size(deviation: Array, bound: bool) -> float:
     return float(max(deviation.max(), 0.0)) if bound else float(np.abs(deviation).max())
 
 
-def _finite(deviation: Array, claim: Claim, setting: Setting, rung: str) -> Array:
+def _checked(deviation: Array, claim: Claim, setting: Setting, rung: str, replicas: int) -> Array:
+    """Raises ResidualError unless it is finite numbers (R, ...)."""
     deviation = np.asarray(deviation, dtype=np.float64)
-    if deviation.size == 0 or not np.isfinite(deviation).all():
+    if deviation.shape[:1] != (replicas,) or deviation.size == 0:
+        raise ResidualError(
+            f"{claim.id}: the residual on {rung} has shape {deviation.shape}: give (R, ...), here with R = {replicas} replicas "
+            "in front, and at least one number"
+        )
+    if not np.isfinite(deviation).all():
         raise ResidualError(
             f"{claim.id}: the residual on {rung} is not finite at {setting.to_json()}: "
             "add the assumption under which it is defined"

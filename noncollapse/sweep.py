@@ -1,6 +1,7 @@
 """Sweeps: one function over many items, by any `concurrent.futures.Executor`, each chunk recorded as it is done.
 
-    sweep(partial(residual_of, "byol-survival", "flow"), grid(setting, training__eta=[0, 0.1, 0.2]), folder, processes(8))
+    work = partial(noncollapse.question.residual_of, "byol-survival", "flow")
+    sweep(work, grid(setting, training__eta=[0, 0.1, 0.2]), folder, noncollapse.engine.processes(8))
 
 The default engine is a pool of processes on this machine; another hands the same chunks to an existing cluster. This process
 alone writes the records, from the results it receives: a worker that dies takes no more than the chunks it was at, and these

@@ -41,6 +41,7 @@ def page(d: dict[str, Any]) -> list[str]:
     unproved = " (not proved)" if d["verdict"] == "conditional" and not d["proved"] else ""
     head = f"{d['id']}  ({d['section']})  {d['verdict'].upper()}{unproved}" + ("  [stale]" if d["stale"] else "")
     out = [head, f"  {d['title']}", f"  {d['statement']}", f"  source: {d['source']}"]
+    out += [f"  verdict: {d['reason']}"] if d["reason"] else []
     out += [f"  states: {a['says']}" for a in d["assumptions"]["stated"]]
     out += [f"  needs:  {a['says']}" for a in d["assumptions"]["needed"]]
     out += [f"  scope:  {d['scope']}"] if d["scope"] else []
@@ -49,9 +50,10 @@ def page(d: dict[str, Any]) -> list[str]:
         out.append(f"  corrected by: {d['corrected_by']}")
     out += evidence_lines(d["proof"], d["evidence"])
     for c in d["controls"]:
-        out.append(
-            f"  control  {c['name']}: residual {c['residual']:.2e} vs {c['tolerance']:.1e}, {'fails' if c['failed'] else 'passes'}"
+        found = ("fails" if c["failed"] else "passes") + (
+            ", as it should" if c["as_it_should"] else ", which it should not"
         )
+        out.append(f"  control  {c['name']}: residual {c['residual']:.2e} vs {c['tolerance']:.1e}, {found}")
     if d["counterexample"]:
         out.append(f"  counterexample: {json.dumps(d['counterexample']['setting'])}")
     return out + deep_lines(d["transfer_detail"])

@@ -48,10 +48,17 @@ def perform(job: Job) -> str | None:
 
             save_picture(results, job.name)
     except (ArithmeticError, ValueError, RuntimeError, OSError) as error:
-        return f"{job.name}: {error}"
+        said = str(error)
+        return said if said.startswith(f"{job.name}: ") else f"{job.name}: {said}"
     except MemoryError as error:
         return f"{job.name}: memory is too small ({words_of(error)}): give fewer processes, such as -j 1"
-    except (LookupError, AttributeError, TypeError) as error:  # a fault in one claim must not lose the others
+    except (
+        LookupError,
+        AttributeError,
+        TypeError,
+        NameError,
+        AssertionError,
+    ) as error:  # a fault in one claim must not lose the others
         return f"{job.name}: {type(error).__name__} in its code: {error}; verify it alone with --setting to see where"
     return None
 

@@ -158,6 +158,9 @@ def test_errors_as_json(say: Cli, results: Path) -> None:
     said = say("show", "qqqq", "--json", "--results", results)
     one_sentence(said)
     assert "qqqq" in json.loads(said.out)["error"]
+    said = say("verify", "--rung", "qqqq", "--json", "--results", results)
+    one_sentence(said)
+    assert "qqqq" in json.loads(said.out)["error"]
 
 
 def test_assumptions_of_other_views(say: Cli, results: Path) -> None:
@@ -325,6 +328,9 @@ def test_show_says_scope_and_what_is_not_proved(say: Cli, results: Path) -> None
     shown = say("show", "invariance-flow", "--results", results).out
     assert "not proved" not in shown
     assert f"scope:  {CLAIMS['invariance-flow'].scope}" in shown
+    assert "  verdict: proved, and no counterexample found\n" in shown
+    controls = [line for line in shown.splitlines() if line.startswith("  control")]
+    assert controls and all(line.endswith("fails, as it should") for line in controls)
 
 
 @pytest.mark.parametrize("claim_id", [*DONE, "other-difficulties", "byol-fixed-point"])
@@ -667,6 +673,7 @@ def test_a_full_memory_is_one_sentence(error: Exception, say: Cli, monkeypatch: 
         ("CLAIMS = (", ("mine.py:1", "SyntaxError")),
         ("\nCLAIMS = (Claim(),)", ("mine.py:2", "NameError", "'Claim' is not defined")),
         ("", ("registry.py:", "no attribute 'CLAIMS'")),
+        ("from derivations.invariance import CLAIMS", ("invariance.py has a claim", "as has mine.py", "another id")),
     ],
 )
 def test_a_registered_module_that_cannot_be_loaded_is_named(

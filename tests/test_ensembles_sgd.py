@@ -148,6 +148,7 @@ def narrow(setting: Setting, replica: int, dtype: object) -> SamePairs:
     ("call", "message"),
     [
         (lambda: sgd_ensemble([], 1), "no Settings"),
+        (lambda: sgd_ensemble(BASE, 1), "settings is one Setting: give a list"),
         (lambda: sgd_ensemble([BASE], 0), "replicas is 0: give a whole number >= 1"),
         (lambda: sgd_ensemble([BASE], 1.5), "replicas is 1.5: give a whole number >= 1"),
         (lambda: sgd_ensemble([BASE], 1, seed0=-1), "seed0 is -1: give a whole number >= 0"),

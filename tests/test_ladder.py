@@ -7,6 +7,7 @@ import itertools
 import random
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_a_proof_step_whose_twin_passes_is_an_error(step: Step, verdict: str) ->
     alone = climb(toy(None, proof=(step,)), TINY, rungs=("proof",)).record
     assert alone["verdict"] == ("error" if verdict == "error" else "open")
     (line,) = evidence_lines(alone["proof"], ())
-    assert alone["proof"][0]["note"] in line and line.startswith("  proof ?")
+    assert alone["proof"][0]["note"] and alone["proof"][0]["note"] in line and line.startswith("  proof ?")
 
 
 def test_a_control_that_fails_where_it_should_pass_is_named() -> None:
@@ -130,7 +131,7 @@ def test_a_control_that_fails_where_it_should_pass_is_named() -> None:
         r"a Setting outside its domain where it holds: residual \S+ should be within 1\.0e-07", record["reason"]
     )
     assert (
-        "none could be run: no Setting was found at which the claim holds"
+        "none could be run: no Setting was found at which the claim holds; give one as holds_at, or as corrected_by"
         in climb(toy(alignment), TINY).record["reason"]
     )
 
@@ -148,6 +149,37 @@ def test_a_residual_that_is_no_number_raises(value: float, bound: bool) -> None:
 def test_an_empty_residual_raises() -> None:
     with pytest.raises(ResidualError):
         read(toy(lambda run: np.zeros((1, 0))), toy().base, "exact", 1)
+
+
+@pytest.mark.parametrize(
+    ("residual", "shape"),
+    [
+        (lambda run: unit_identity(run).max(), r"\(\)"),
+        (lambda run: np.zeros(5), r"\(5,\)"),
+        (lambda run: None, r"\(\)"),
+    ],
+    ids=["number", "no replicas", "forgotten return"],
+)
+def test_a_residual_of_another_shape_is_named(residual, shape: str) -> None:
+    with pytest.raises(ResidualError, match=rf"has shape {shape}: give \(R, \.\.\.\), here with R = 1 replicas"):
+        read(toy(residual), toy().base, "exact", 1)
+
+
+def says_nan(run: Run) -> Array:
+    return np.full((1, 1), np.nan)
+
+
+def misspelt(run: Run) -> Array:
+    return unit_identitty(run)  # noqa: F821
+
+
+@pytest.mark.parametrize(("residual", "says"), [(says_nan, "not finite at"), (misspelt, "NameError in its code")])
+def test_a_fault_of_one_claim_is_one_sentence(
+    residual, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(CLAIMS, "toy", toy(residual))
+    said = verify.perform(verify.Job("claim", "toy", str(tmp_path), "quick", 0))
+    assert said is not None and said.count("toy: ") == 1 and says in said
 
 
 def test_a_control_that_is_no_number_raises() -> None:
@@ -447,6 +479,11 @@ def test_ids_are_unique() -> None:
     counts = Counter(claim.id for held in registry._HELD.values() for claim in held)
     assert [i for i, n in counts.items() if n > 1] == []
     assert set(counts) == set(CLAIMS) == set(registry.MODULES)
+
+
+def test_a_correction_that_is_no_claim_is_named() -> None:
+    with pytest.raises(ValueError, match="toy is corrected by 'tpy', which is no claim's id"):
+        registry.check_registered({"mine": (toy(corrected_by="tpy"),)})
 
 
 @BY_ID

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     data = {
         **rows(args.results, [claim_id])[0], "statement": claim.statement, "source": claim.source,
         "assumptions": {"stated": stated, "needed": needed}, "scope": claim.scope, "explains": claim.explains,
-        "untestable": claim.untestable, "proof": record.get("proof", [{"says": s.says} for s in claim.proof]),
+        "untestable": claim.untestable, "reason": record.get("reason"), "proof": record.get("proof", [{"says": s.says} for s in claim.proof]),
         "counterexample": record.get("counterexample"), "evidence": record.get("evidence", []),
         "controls": record.get("controls", []), "transfer_detail": record.get("transfer"),
         "provenance": record.get("provenance"),
