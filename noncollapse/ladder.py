@@ -94,7 +94,7 @@ class _Scope:
         self.claim, self.assumptions, self.under = claim, assumptions, under
         self.ladder, self.budget, self.seed = ladder, budget, seed
         self.evidence: list[Evidence] = []
-        self.witnesses: list[Setting] = []
+        self.witnesses: list[Setting] = []  # where the claim holds, the base and a random few first
 
     def search(self) -> tuple[Setting | None, str]:
         """A counterexample, shrunk, or None, and the rung that found it; leaves the evidence of every rung behind."""
@@ -109,7 +109,7 @@ class _Scope:
         self._note(cheapest, readings, found.counterexample)
         if found.counterexample is not None:
             return found.counterexample, cheapest
-        self.witnesses = self._pick(WITNESSES)
+        self.witnesses = list(dict.fromkeys([*self._pick(WITNESSES), *readings]))
         return self._dearer()
 
     def _pick(self, count: int) -> list[Setting]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
-from test_ladder import EQUAL, HOLDS, TINY, alignment, toy
+from test_ladder import EQUAL, HOLDS, TINY, VARY, alignment, toy
 
 from derivations.contrastive import unit_identity
 from dynamics.run import Array, Run
@@ -62,3 +64,27 @@ def test_a_correction_is_asked_only_where_it_speaks(
     assert record["verdict"] == "refuted"
     names = [c["name"] for c in record["controls"]]
     assert ("the corrected claim right at the counterexample" in names) == asked, names
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_wrong_theory_is_asked_wherever_the_search_was(seed: int) -> None:
+    """A wrong theory that only a few Settings tell from the right one is wrong whatever the seed: luck must not decide."""
+
+    def wrong_at_few(run: Run) -> Array:
+        return unit_identity(run) + (run.setting.seed == 5)  # one in sixteen
+
+    claim = toy(vary={**VARY, "seed": tuple(range(16))}, mutants={"right but at seed 5": wrong_at_few})
+    budget = dataclasses.replace(TINY, examples=100)
+    assert climb(claim, budget, seed).record["verdict"] == "supported"
+
+
+def test_a_theory_that_has_failed_is_asked_no_more() -> None:
+    """The Settings beyond the witnesses are for what passes at all of these."""
+    asked: list[int] = []
+
+    def twice(run: Run) -> Array:
+        asked.append(run.setting.seed)
+        return unit_identity(run, 1.0)
+
+    climb(toy(mutants={"without the half": twice}), TINY)
+    assert len(asked) == controls.WITNESSES
