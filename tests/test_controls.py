@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from test_ladder import EQUAL, HOLDS, TINY, VARY, alignment, toy
 
+from derivations.assumption import Interval
 from derivations.contrastive import unit_identity
 from dynamics.run import Array, Run
-from noncollapse import controls
+from noncollapse import controls, rungs
 from noncollapse.ladder import climb
 
 
@@ -88,3 +89,25 @@ def test_a_theory_that_has_failed_is_asked_no_more() -> None:
 
     climb(toy(mutants={"without the half": twice}), TINY)
     assert len(asked) == controls.WITNESSES
+
+
+def test_a_limit_still_on_its_way_shows_no_theory_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The residual falls like spread / t: it passes at once where the spread is 0, later elsewhere. Its own theory again, as a
+    mutant, fails by the law of controls wherever the spread is not 0, and is no wrong theory for that."""
+
+    def make(setting, rung: str, replicas: int = 1, halvings: int = 0) -> Run:
+        rest = setting.get("views.spread") / setting.training.t_end
+        return Run(setting, rung, np.zeros(1), {"x": np.full((1, 1), rest)})
+
+    for module in (rungs, controls):
+        monkeypatch.setattr(module, "make_run", make)
+
+    def rest(run: Run) -> Array:
+        return run["x"]
+
+    claim = toy(rest, slack=lambda s: 1e-3, mutants={"the same again": rest})
+    record = climb(claim, TINY).record
+    assert [c["as_it_should"] for c in record["controls"]] == [True, False]
+    assert record["verdict"] == "error"
+    never = toy(rest, slack=lambda s: 1e-3, vary={**VARY, "views.spread": Interval(1.0, 2.0)})
+    assert climb(never, TINY).record["controls"] == [], "nowhere is there yet a limit to tell a theory by"
