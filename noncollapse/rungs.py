@@ -192,7 +192,7 @@ def _sgd(coarse: Array, fine: Array, tolerance: float, bound: bool) -> Reading:
     error = np.sqrt(fine.var(0, ddof=1) / R + coarse.var(0, ddof=1) / R)
     allowed = STANDARD_ERRORS * error + bias + tolerance
     gap = mean if bound else np.abs(mean)
-    worst = np.unravel_index(np.argmax(gap - allowed), gap.shape)
+    worst = np.unravel_index(np.argmax(gap / allowed), gap.shape)
     return Reading(
         float(max(gap[worst], 0.0)), float(allowed[worst]), bool((gap <= allowed).all()), R, f"n = {R} seeds"
     )
