@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from noncollapse.budget import Budget
 from noncollapse.controls import WITNESSES, controls_of
 from noncollapse.judge import Evidence, Findings, astray, verdict
 from noncollapse.rungs import LAWS, Reading, make_run, read, settings_along
-from noncollapse.search import allowed, find, sample
+from noncollapse.search import EmptyAssumptions, allowed, find, sample
 
 PICTURE_POINTS = 41  # times in a picture of a trajectory: nearer than a column-wide line can bend
 
@@ -96,7 +96,7 @@ class _Scope:
         self.claim, self.assumptions, self.under = claim, assumptions, under
         self.ladder, self.budget, self.seed = ladder, budget, seed
         self.evidence: list[Evidence] = []
-        self.witnesses: list[Setting] = []
+        self.witnesses: list[Setting] = []  # where the claim holds, the base and a random few first
 
     def search(self) -> tuple[Setting | None, str]:
         """A counterexample, shrunk, or None, and the rung that found it; leaves the evidence of every rung behind."""
@@ -107,12 +107,31 @@ class _Scope:
             readings[setting] = read(self.claim, setting, cheapest, self.budget.replicas)
             return not readings[setting].ok
 
-        found = find(self.claim, self.assumptions, fails, self.budget.examples, self.seed)
-        self._note(cheapest, readings, found.counterexample)
-        if found.counterexample is not None:
-            return found.counterexample, cheapest
-        self.witnesses = self._pick(WITNESSES)
+        found = find(self.claim, self.assumptions, fails, self.budget.examples, self.seed).counterexample
+        if found is None:
+            found = self._beyond_needs(fails)
+        self._note(cheapest, readings, found)
+        if found is not None:
+            return found, cheapest
+        self.witnesses = list(dict.fromkeys([*self._pick(WITNESSES), *readings]))
         return self._dearer()
+
+    def _beyond_needs(self, fails: Callable[[Setting], bool]) -> Setting | None:
+        """Once more, with other draws, only where something is not so that the claim is said to need: if that is what it
+        needs, its counterexamples lie there, and they may be a small part of all that it states."""
+        if self.under == "needed" or not self.claim.needs:
+            return None
+        beyond = Assumption(
+            "beyond-the-needs",
+            "something that the claim is said to need is not so",
+            where=lambda s: not all(a.holds(s) for a in self.claim.needs),
+        )
+        try:
+            return find(
+                self.claim, (*self.assumptions, beyond), fails, self.budget.examples, f"{self.seed}, beyond the needs"
+            ).counterexample
+        except EmptyAssumptions:  # the claim states all that it needs
+            return None
 
     def _pick(self, count: int) -> list[Setting]:
         """The claim's base Setting if it qualifies, then others at random."""

@@ -70,7 +70,7 @@ def allowed(claim: Claim, assumptions: Sequence[Assumption], setting: Setting) -
 
 
 def find(
-    claim: Claim, assumptions: Sequence[Assumption], fails: Callable[[Setting], bool], examples: int, seed: int
+    claim: Claim, assumptions: Sequence[Assumption], fails: Callable[[Setting], bool], examples: int, seed: int | str
 ) -> Found:
     """The smallest Setting found that satisfies the assumptions and fails; deterministic in `seed`."""
     tried: set[Setting] = set()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
-from test_ladder import EQUAL, HOLDS, TINY, alignment, toy
+from test_ladder import EQUAL, HOLDS, TINY, VARY, alignment, toy
 
+from derivations.assumption import Interval
 from derivations.contrastive import unit_identity
 from dynamics.run import Array, Run
-from noncollapse import controls
+from noncollapse import controls, rungs
 from noncollapse.ladder import climb
 
 
@@ -62,3 +65,49 @@ def test_a_correction_is_asked_only_where_it_speaks(
     assert record["verdict"] == "refuted"
     names = [c["name"] for c in record["controls"]]
     assert ("the corrected claim right at the counterexample" in names) == asked, names
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_wrong_theory_is_asked_wherever_the_search_was(seed: int) -> None:
+    """A wrong theory that only a few Settings tell from the right one is wrong whatever the seed: luck must not decide."""
+
+    def wrong_at_few(run: Run) -> Array:
+        return unit_identity(run) + (run.setting.seed == 5)  # one in sixteen
+
+    claim = toy(vary={**VARY, "seed": tuple(range(16))}, mutants={"right but at seed 5": wrong_at_few})
+    budget = dataclasses.replace(TINY, examples=100)
+    assert climb(claim, budget, seed).record["verdict"] == "supported"
+
+
+def test_a_theory_that_has_failed_is_asked_no_more() -> None:
+    """The Settings beyond the witnesses are for what passes at all of these."""
+    asked: list[int] = []
+
+    def twice(run: Run) -> Array:
+        asked.append(run.setting.seed)
+        return unit_identity(run, 1.0)
+
+    climb(toy(mutants={"without the half": twice}), TINY)
+    assert len(asked) == controls.WITNESSES
+
+
+def test_a_limit_still_on_its_way_shows_no_theory_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The residual falls like spread / t: it passes at once where the spread is 0, later elsewhere. Its own theory again, as a
+    mutant, fails by the law of controls wherever the spread is not 0, and is no wrong theory for that."""
+
+    def make(setting, rung: str, replicas: int = 1, halvings: int = 0) -> Run:
+        rest = setting.get("views.spread") / setting.training.t_end
+        return Run(setting, rung, np.zeros(1), {"x": np.full((1, 1), rest)})
+
+    for module in (rungs, controls):
+        monkeypatch.setattr(module, "make_run", make)
+
+    def rest(run: Run) -> Array:
+        return run["x"]
+
+    claim = toy(rest, slack=lambda s: 1e-3, mutants={"the same again": rest})
+    record = climb(claim, TINY).record
+    assert [c["as_it_should"] for c in record["controls"]] == [True, False]
+    assert record["verdict"] == "error"
+    never = toy(rest, slack=lambda s: 1e-3, vary={**VARY, "views.spread": Interval(1.0, 2.0)})
+    assert climb(never, TINY).record["controls"] == [], "nowhere is there yet a limit to tell a theory by"

@@ -127,3 +127,24 @@ def test_a_record_is_proved_only_by_all_its_lines() -> None:
     unproved = Step("1 = 0", lambda: sp.Integer(1), lambda: sp.Integer(1))
     record = climb(toy(proof=(PROVED, unproved)), TINY).record
     assert (record["verdict"], record["proved"]) == ("supported", False)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_rare_counterexample_is_looked_for_where_the_needs_fail(seed: int) -> None:
+    """One Setting in 40 lacks what the claim needs, and half of these fail: 40 draws from all would miss them in one of
+    two seeds."""
+    even = Assumption("seed", "the seed is not 0", where=lambda s: s.seed > 0)
+
+    def fails_at_seed_0(run: Run) -> Array:
+        return run["z"] * 0 + float(run.setting.seed == 0 and run.setting.get("views.n") != 2)
+
+    claim = toy(fails_at_seed_0, vary={**VARY, "seed": tuple(range(39, -1, -1))}, needs=(even,))
+    record = climb(claim, TINY, seed).record
+    assert record["counterexample"] is not None
+    assert record["counterexample"]["setting"]["seed"] == 0
+
+
+def test_needs_that_hold_throughout_are_no_place_to_look() -> None:
+    always = Assumption("n", "at least two points", where=lambda s: s.get("views.n") >= 2)
+    record = climb(toy(needs=(always,)), TINY).record
+    assert (record["verdict"], record["counterexample"]) == ("supported", None)

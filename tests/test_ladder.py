@@ -299,6 +299,32 @@ def test_descent_must_approach_the_flow_at_slope_one(monkeypatch: pytest.MonkeyP
     assert measured("descent").ok == ok
 
 
+@pytest.mark.parametrize(
+    ("error", "asked", "ok"),
+    [
+        (lambda x: 0.1 * (x + x * x), 5, True),  # slope 1.26 at lr/4, 1.15, 1.08, and so on to 1: off by the next order
+        (lambda x: 0.1 * (x + 2 * x * x), 5, False),  # 1.42, 1.26, 1.15: steps too coarse to tell
+        (lambda x: 0.1 * (x + x * x / 2), 4, True),
+        (lambda x: 0.1 * x**2, 4, False),  # the second order stays the second
+        (lambda x: 0.1 * x**0.7, 4, False),
+        (lambda x: 0.1 * x + 0.02, 4, False),  # an error that no step makes: the slope falls away from 1
+    ],
+)
+def test_a_slope_that_comes_nearer_to_one_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, error, asked: int, ok: bool
+) -> None:
+    halvings: list[int] = []
+
+    def x(setting: Setting, h: int) -> float:
+        halvings.append(h)
+        return error(2.0**-h)
+
+    given_run(monkeypatch, x)
+    reading = measured("descent")
+    assert reading.ok == ok
+    assert len(halvings) == asked, "and no dearer run than that takes"
+
+
 def test_descent_within_tolerance_needs_no_slope(monkeypatch: pytest.MonkeyPatch) -> None:
     given_run(monkeypatch, lambda s, h: FLOOR / 2)
     assert measured("descent").ok

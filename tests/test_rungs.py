@@ -57,3 +57,18 @@ def test_sgd_tells_its_worst_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not reading.ok
     assert reading.residual == pytest.approx(50, abs=0.5), "the second entry, to 4 standard errors of 64 unit normals"
     assert reading.tolerance < 2, "4 SE = 0.7 of a difference of two means of 64, and a bias of at most as much"
+
+
+def test_sgd_tells_the_entry_that_comes_nearest_to_failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that is 0 without noise, as at t = 0, is nearest in size to its tolerance, and tells nothing of the margin."""
+
+    def make(setting: Setting, rung: str, replicas: int = 1, halvings: int = 0) -> Run:
+        noise: Array = np.random.default_rng(halvings).standard_normal((R, 1, 2))
+        return Run(setting, rung, np.zeros(1), {"x": noise * [0.0, 1.0] + [0.0, 0.4]})
+
+    monkeypatch.setattr(rungs, "make_run", make)
+    reading = measured("sgd", R)
+    assert reading.ok
+    # an offset of 0.4, to 4 standard errors of 64 unit normals, beside 0.7: 4 SE of a difference of two such means
+    assert reading.residual == pytest.approx(0.4, abs=0.5)
+    assert reading.tolerance > 0.5, "not the FLOOR of the entry without noise"
