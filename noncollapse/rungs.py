@@ -184,8 +184,9 @@ def _descent(error: Callable[[int], float], tolerance: float) -> Reading:
     coarse = error(0)
     if coarse <= tolerance:
         return Reading(coarse, tolerance, True, note="within tolerance at lr")
-    half, off = error(1), np.inf
-    reading = Reading(half, tolerance, False, note=f"slope {float(np.log2(coarse / max(half, tolerance))):.3f} in lr")
+    half = error(1)
+    slope = float(np.log2(coarse / max(half, tolerance)))
+    reading, off = Reading(half, tolerance, False, note=f"slope {slope:.3f} in lr"), abs(slope - 1)
     if half > UNMOVED * coarse:
         return reading
     for h in range(2, HALVINGS + 1):
