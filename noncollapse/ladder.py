@@ -18,7 +18,7 @@ from dynamics.setting import Setting
 from noncollapse.budget import Budget
 from noncollapse.controls import WITNESSES, controls_of
 from noncollapse.judge import Evidence, Findings, astray, verdict
-from noncollapse.rungs import LAWS, Reading, make_run, read, settings_along
+from noncollapse.rungs import LAWS, UNASKED, Reading, make_run, read, settings_along
 from noncollapse.search import EmptyAssumptions, allowed, find, sample
 
 PICTURE_POINTS = 41  # times in a picture of a trajectory: nearer than a column-wide line can bend
@@ -102,15 +102,22 @@ class _Scope:
         """A counterexample, shrunk, or None, and the rung that found it; leaves the evidence of every rung behind."""
         cheapest = self.ladder[0]
         readings: dict[Setting, Reading] = {}
+        unasked: dict[Setting, ValueError] = {}
 
         def fails(setting: Setting) -> bool:
-            readings[setting] = read(self.claim, setting, cheapest, self.budget.replicas)
+            try:
+                readings[setting] = read(self.claim, setting, cheapest, self.budget.replicas)
+            except UNASKED as error:
+                unasked[setting] = error
+                return False
             return not readings[setting].ok
 
         found = find(self.claim, self.assumptions, fails, self.budget.examples, self.seed).counterexample
         if found is None:
             found = self._beyond_needs(fails)
-        self._note(cheapest, readings, found)
+        if not readings:
+            raise next(iter(unasked.values()))
+        self._note(cheapest, readings, found, len(unasked))
         if found is not None:
             return found, cheapest
         self.witnesses = list(dict.fromkeys([*self._pick(WITNESSES), *readings]))
@@ -137,24 +144,34 @@ class _Scope:
         """The claim's base Setting if it qualifies, then others at random."""
         base = [self.claim.base] if allowed(self.claim, self.assumptions, self.claim.base) else []
         others = sample(self.claim, self.assumptions, count, self.seed)
-        return list(dict.fromkeys(base + others))[:count]
+        return [s for s in dict.fromkeys(base + others) if self._can_ask(s)][:count]
+
+    def _can_ask(self, setting: Setting) -> bool:
+        try:
+            read(self.claim, setting, self.ladder[0], self.budget.replicas)
+        except UNASKED:
+            return False
+        return True
 
     def _dearer(self) -> tuple[Setting | None, str]:
+        chosen = self._pick(self.budget.confirm) or self.witnesses[: self.budget.confirm]
         for rung in self.ladder[1:]:
-            readings = {s: read(self.claim, s, rung, self.budget.replicas) for s in self._pick(self.budget.confirm)}
+            readings = {s: read(self.claim, s, rung, self.budget.replicas) for s in chosen}
             failed = next((s for s, r in readings.items() if not r.ok), None)
             self._note(rung, readings, failed)
             if failed is not None:
                 return failed, rung
         return None, ""
 
-    def _note(self, rung: str, readings: dict[Setting, Reading], failed: Setting | None) -> None:
+    def _note(self, rung: str, readings: dict[Setting, Reading], failed: Setting | None, unasked: int = 0) -> None:
         worst = failed or max(readings, key=lambda s: readings[s].residual / readings[s].tolerance)
         r = readings[worst]
+        law = LAWS[rung] + (f" ({r.note})" if r.note else "")
+        if unasked:
+            law += f"; {unasked} more could not be asked there"
         self.evidence.append(
-            Evidence(rung, self.under, len(readings), r.replicas, r.residual, r.tolerance, r.ok,
-                     LAWS[rung] + (f" ({r.note})" if r.note else ""), worst)
-        )  # fmt: skip
+            Evidence(rung, self.under, len(readings), r.replicas, r.residual, r.tolerance, r.ok, law, worst)
+        )
 
 
 def _counterexample(

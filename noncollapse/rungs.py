@@ -42,6 +42,11 @@ class ResidualError(ArithmeticError):
     """A residual that is not a finite number: 0/0 must not pass for a theorem."""
 
 
+class TooShort(ValueError):
+    """The horizon of a Setting is too short for the claim's own law to tell a limit from anything else."""
+
+
+UNASKED = (NoClosedForm, TooShort)  # raised where a rung cannot be asked at a Setting, which says nothing of the claim
 # what `read` raises where a Setting has no such Run or the claim no meaning there: a fault of the question, not of the code
 UNREADABLE = (NoClosedForm, SolverError, ResidualError, LookupError, AttributeError, ValueError)
 
@@ -88,7 +93,7 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
     on its way if it passes at 4, 16 or 64 t_end, or if it falls from each of these to the next, by a tenth at least, and from
     the last but one to the last to less than half (what decays faster than t^-½ does). The last step decides: at first a limit
     that is approached like 1/t may fall more slowly, and one that settles above 0 as fast.
-    Raises ValueError where t_end is too short for the claim's own law to tell a limit from anything else.
+    Raises TooShort where t_end is too short for the claim's own law to tell a limit from anything else.
     """
     if claim.slack is not None and claim.along is None:
         _check_tells(claim, setting, claim.slack(setting))
@@ -109,7 +114,7 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
 
 def _check_tells(claim: Claim, setting: Setting, rest: float) -> None:
     if not rest <= TELLING:  # written so that NaN fails too
-        raise ValueError(
+        raise TooShort(
             f"{claim.id} speaks of t -> infinity, and at t_end = {setting.training.t_end:g} its own law leaves a residual of "
             f"{rest:.2g}: give a longer training.t_end, or a setting that is farther from where its limit changes"
         )

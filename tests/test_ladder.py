@@ -26,7 +26,7 @@ from noncollapse import rungs, verify
 from noncollapse.budget import BUDGETS, Budget
 from noncollapse.judge import VERDICTS, Findings, verdict
 from noncollapse.ladder import climb
-from noncollapse.rungs import FLOOR, LATER, TELLING, ResidualError, read
+from noncollapse.rungs import FLOOR, LATER, TELLING, ResidualError, TooShort, read
 from noncollapse.search import EmptyAssumptions, allowed, find, sample
 from noncollapse.text import evidence_lines
 
@@ -76,6 +76,26 @@ def toy(residual=unit_identity, **changes) -> Claim:
     return dataclasses.replace(
         Claim("toy", "", "", "", "", base=base, vary=VARY, rungs=("exact",), residual=residual), **changes
     )
+
+
+def only_if(seeds: range) -> dict:
+    """A limit whose own law says nothing at the other seeds."""
+    return {
+        "slack": lambda s: 0.0 if s.seed in seeds else 2 * TELLING,
+        "mutants": {"half": lambda r: unit_identity(r) + 0.5},
+    }
+
+
+def test_settings_that_cannot_be_asked_are_no_evidence_and_no_error() -> None:
+    record = climb(toy(proof=(PROVED,), **only_if(range(4))), TINY).record
+    assert record["verdict"] == "verified"
+    (evidence,) = record["evidence"]
+    assert re.search(r"; [1-9]\d* more could not be asked there$", evidence["law"])
+    plain = climb(toy(proof=(PROVED,), **only_if(range(8))), TINY).record["evidence"][0]
+    assert evidence["settings"] < plain["settings"] and "could not" not in plain["law"]
+    assert climb(toy(alignment, **only_if(range(6, 8))), TINY).record["counterexample"]["setting"]["seed"] in (6, 7)
+    with pytest.raises(TooShort, match="give a longer training"):
+        climb(toy(**only_if(range(0))), TINY)
 
 
 def test_true_toy_is_supported_and_verified_with_a_proof() -> None:
