@@ -51,6 +51,7 @@ def processes(device: str) -> Iterator[tuple[World, str]]:
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield world(), device
+        dist.barrier()  # none leaves while another still speaks to it
     finally:
         dist.destroy_process_group()
 

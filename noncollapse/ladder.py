@@ -18,7 +18,7 @@ from dynamics.setting import Setting
 from noncollapse.budget import Budget
 from noncollapse.controls import WITNESSES, controls_of
 from noncollapse.judge import Evidence, Findings, astray, verdict
-from noncollapse.rungs import LAWS, UNASKED, Reading, make_run, read, settings_along
+from noncollapse.rungs import LAWS, UNASKED, Reading, can_ask, make_run, read, settings_along
 from noncollapse.search import EmptyAssumptions, allowed, find, sample
 
 PICTURE_POINTS = 41  # times in a picture of a trajectory: nearer than a column-wide line can bend
@@ -144,14 +144,7 @@ class _Scope:
         """The claim's base Setting if it qualifies, then others at random."""
         base = [self.claim.base] if allowed(self.claim, self.assumptions, self.claim.base) else []
         others = sample(self.claim, self.assumptions, count, self.seed)
-        return [s for s in dict.fromkeys(base + others) if self._can_ask(s)][:count]
-
-    def _can_ask(self, setting: Setting) -> bool:
-        try:
-            read(self.claim, setting, self.ladder[0], self.budget.replicas)
-        except UNASKED:
-            return False
-        return True
+        return [s for s in dict.fromkeys(base + others) if can_ask(self.claim, s, self.ladder[0])][:count]
 
     def _dearer(self) -> tuple[Setting | None, str]:
         chosen = self._pick(self.budget.confirm) or self.witnesses[: self.budget.confirm]

@@ -112,6 +112,19 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
     return replace(first, ok=True, note="not there yet, but shrinking with time") if arrives else first
 
 
+def can_ask(claim: Claim, setting: Setting, rung: str) -> bool:
+    """Whether `read` has something to judge there: a closed form on "exact", a horizon that tells a limit."""
+    try:
+        if claim.slack is not None and claim.along is None:
+            _check_tells(claim, setting, claim.slack(setting))
+        if rung == "exact":
+            for s in settings_along(claim, setting):
+                make_run(s, rung)
+    except UNASKED:
+        return False
+    return True
+
+
 def _check_tells(claim: Claim, setting: Setting, rest: float) -> None:
     if not rest <= TELLING:  # written so that NaN fails too
         raise TooShort(

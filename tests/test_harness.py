@@ -59,7 +59,8 @@ def test_a_time_without_repeats_is_refused() -> None:
 
 def test_peak_memory_is_what_is_held_at_once() -> None:
     page_tables = 0.05  # of the array: page tables and the allocator's own
-    assert harness.peak_memory(lambda: np.ones((32, 2**17)).sum()) == pytest.approx(32, rel=page_tables)
+    # beyond 32 MiB malloc always maps new pages; below, a fork may find some that this process freed
+    assert harness.peak_memory(lambda: np.ones((64, 2**17)).sum()) == pytest.approx(64, rel=page_tables)
     assert harness.peak_memory(lambda: sum(np.ones(2**17).sum() for _ in range(32))) < 4  # one MiB at a time
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         harness.peak_memory(lambda: 1 / 0)

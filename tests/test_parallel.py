@@ -87,6 +87,7 @@ def worker(rank: int, folder: str) -> None:
     out["rows"] = gather(rows)
     out["world"] = torch.tensor(world())
     torch.save(out, f"{folder}/{rank}.pt")
+    dist.barrier()  # whose connection closes while the other process still uses it aborts that one
     dist.destroy_process_group()
 
 
