@@ -176,7 +176,7 @@ TRIVIAL_BASIN = Claim(
     },
     states=(STOP_GRADIENT, ONLINE, ISOTROPIC, ALIGNED, DISTANCE, BELOW),
     needs=(PARABOLA,),
-    residual=lambda run: final_share(run),
+    residual=final_share,
     slack=basin_slack,
     mutants={
         "the encoder keeps its size": lambda run: final_share(run) - 1,

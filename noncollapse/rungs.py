@@ -95,8 +95,7 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
     that is approached like 1/t may fall more slowly, and one that settles above 0 as fast.
     Raises TooShort where t_end is too short for the claim's own law to tell a limit from anything else.
     """
-    if claim.slack is not None and claim.along is None:
-        _check_tells(claim, setting, claim.slack(setting))
+    _check_tells(claim, setting)
     first = _read_once(claim, setting, rung, replicas)
     if first.ok or claim.slack is None or claim.along is not None:
         return first
@@ -115,8 +114,7 @@ def read(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
 def can_ask(claim: Claim, setting: Setting, rung: str) -> bool:
     """Whether `read` has something to judge there: a closed form on "exact", a horizon that tells a limit."""
     try:
-        if claim.slack is not None and claim.along is None:
-            _check_tells(claim, setting, claim.slack(setting))
+        _check_tells(claim, setting)
         if rung == "exact":
             for s in settings_along(claim, setting):
                 make_run(s, rung)
@@ -125,7 +123,10 @@ def can_ask(claim: Claim, setting: Setting, rung: str) -> bool:
     return True
 
 
-def _check_tells(claim: Claim, setting: Setting, rest: float) -> None:
+def _check_tells(claim: Claim, setting: Setting) -> None:
+    if claim.slack is None or claim.along is not None:
+        return
+    rest = claim.slack(setting)
     if not rest <= TELLING:  # written so that NaN fails too
         raise TooShort(
             f"{claim.id} speaks of t -> infinity, and at t_end = {setting.training.t_end:g} its own law leaves a residual of "
