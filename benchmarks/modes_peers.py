@@ -22,9 +22,9 @@ from dynamics.ensemble import integrate_many
 Array = NDArray[np.float64]
 
 
-def project(y0: Array, q: Array, t_end: float, tol: float) -> Array:
+def project(y0: Array, q: Array, t_end: float, tol: float, threads: int = 1) -> Array:
     """dynamics.ensemble: relative tolerance all the way down (atol 1e-30)."""
-    out = integrate_many(modes.field, y0.T, q.T, t_end, rtol=tol)
+    out = integrate_many(modes.field, y0.T, q.T, t_end, rtol=tol, threads=threads)
     if not out.ok.all():
         raise RuntimeError("; ".join(out.failures()))
     return out.y
