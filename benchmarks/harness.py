@@ -211,14 +211,15 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def write(name: str, rows: Sequence[Mapping[str, Any]], notes: Mapping[str, Any]) -> Path:
-    """benchmarks/results/<name>.json (rows, notes, provenance) and the same rows as a table in <name>.md; the JSON."""
+def write(name: str, rows: Sequence[Mapping[str, Any]], notes: Mapping[str, Any], used: str = "one thread") -> Path:
+    """benchmarks/results/<name>.json (rows, notes, provenance) and the same rows as a table in <name>.md; the JSON.
+    used: of the machine's cores."""
     RESULTS.mkdir(exist_ok=True)
     about = provenance()
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"provenance": about, "notes": dict(notes), "rows": list(rows)}, indent=1) + "\n")
     machine, versions = about["machine"], ", ".join(f"{n} {v}" for n, v in about["versions"].items())
-    head = f"{machine['processor']}, {machine['cores']} cores, one thread, load {about['load']}; {versions}; commit {about['commit']}."
+    head = f"{machine['processor']}, {machine['cores']} cores, {used}, load {about['load']}; {versions}; commit {about['commit']}."
     said = [f"- {key}: {_cell(value)}" for key, value in notes.items()]
     path.with_suffix(".md").write_text("\n".join([f"# {name}", "", head, "", *table(rows), "", *said, ""]))
     return path

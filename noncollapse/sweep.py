@@ -51,8 +51,8 @@ def sweep(
 
     work: a module-level function or a `functools.partial` of one, that the workers can import; it returns plain finite
     numbers, text, lists and dicts (arrays become lists). items: plain JSON values, or objects with `to_dict` (Settings).
-    chunk: items a task (None: 64 chunks, at most 100 items each): long enough to outweigh the hundredth of a second that a
-    task costs, short enough to be lost. A record is named by the hash of work, items and tag: give as `tag` what else the
+    chunk: items a task (None: 64 chunks, at most 100 items each): long enough to outweigh the milliseconds that a task costs
+    (benchmarks/results/sweeps.md), short enough to be lost. A record is named by the hash of work, items and tag: give as `tag` what else the
     result depends on, such as a version; another chunk size makes other records.
     Raises SweepError where chunks failed, after all others are recorded; UsageError on arguments that mean nothing.
     """

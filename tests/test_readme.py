@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import scaling
 from benchmarks.summary import BEGIN, END, block
 from noncollapse.budget import BUDGETS
 from noncollapse.ladder import climb
@@ -52,3 +53,13 @@ def test_the_table_of_speeds_is_what_the_results_say(tmp_path: Path) -> None:
     (tmp_path / "modes.json").write_text(json.dumps(run))
     assert "| per-mode ensembles | mild: odeint, at least 300x | 273x (missed) |" in block(tmp_path)
     assert block(tmp_path) not in README, "numbers that no run of benchmarks/results made"
+
+
+def test_scaling_is_what_the_results_say() -> None:
+    assert scaling.PAGE.read_text() == scaling.page(), "run python -m benchmarks.scaling"
+
+
+def test_a_sweep_on_many_cores_takes_no_less_than_handing_out_its_tasks() -> None:
+    engine = scaling.Handing(start=2.0, task=0.01)
+    assert engine.wall(work=100.0, tasks=1000, cores=4) == 2 + 100 / 4
+    assert engine.wall(work=100.0, tasks=1000, cores=1000) == 2 + 1000 * 0.01
