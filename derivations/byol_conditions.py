@@ -143,7 +143,7 @@ CLAIMS = (
         "Views that are too similar make C low rank, and collapse follows",
         r"x^+ \to x \Rightarrow \mathrm{rank}\,C < d,\ W \to 0",
         NOTE + "3.3",
-        base=LONG,
+        base=LONG.replace(views__noise=(0.0, 0.0)),
         vary={**STRONG, **STARTS},
         states=(
             NO_DECAY,
@@ -168,7 +168,7 @@ CLAIMS = (
         "Where C has not full rank, collapse follows: W loses rank",
         r"\mathrm{rank}\,C < d \Rightarrow \mathrm{rank}\,W^\top W < d",
         NOTE + "3.3, condition 3: that C must have full rank",
-        base=HALF,
+        base=HALF.replace(views__signal=(1.0, 0.0)),
         vary={**ONE_OUTPUT_EACH, **NEAR_IDENTITY},
         states=(
             NO_DECAY,
@@ -195,7 +195,7 @@ CLAIMS = (
         "Where the views share nothing (c = 0) the prediction P W on that mode dies at least like 1/t",
         r"c_j = 0 \Rightarrow p_jw_j \le p_jw_j(0)/(1 + 2a_j\sqrt{\alpha_p}\,p_jw_j(0)\,t)",
         "corrects byol-condition-cross-correlation",
-        base=PREDICTOR,
+        base=PREDICTOR.replace(views__signal=(0.0, 0.0), network__start="aligned"),
         vary={
             "d": (1, 2),
             "views.signal": Spectrum(0.0, 0.0),

@@ -126,6 +126,7 @@ def kept_beside(reference: str, other: str) -> Callable[[Mapping[str, Run]], Arr
     return gauge
 
 
+BALANCED = LONG.replace(network__start="parabola", network__w0=1.0, network__p0=0.5)
 NEEDS_FULL = (PARABOLA, COMMUTE, POSITIVE_C, SAME_TARGET, SQUARE)
 WIDE = {  # scales of the start begin at 1: small ones hide the offset of the balance that they leave
     **STRONG,
@@ -144,7 +145,7 @@ CLAIMS = (
         "The system converges to WᵀW = CᵀA⁻¹CA⁻¹",
         r"W^\top W = C^\top A^{-1}CA^{-1}",
         NOTE + "3.3",
-        base=LONG,
+        base=BALANCED,
         vary=WIDE,
         states=(NO_DECAY, FULL_C),
         needs=(*NEEDS_FULL, EQUAL_RATES),
@@ -165,7 +166,7 @@ CLAIMS = (
         "If C has full rank, WᵀW keeps full rank: neither complete nor dimensional collapse",
         r"\mathrm{rank}\,C = d \Rightarrow \mathrm{rank}\,W^\top W = d",
         NOTE + "3.3",
-        base=LONG,
+        base=BALANCED,
         vary=WIDE,
         states=(NO_DECAY, FULL_C),
         needs=NEEDS_FULL,
@@ -215,7 +216,7 @@ CLAIMS = (
         "Predictor, stop-gradient and full-rank C together prevent collapse",
         r"P,\ \mathrm{sg},\ \mathrm{rank}\,C = d \Rightarrow W \not\to 0",
         NOTE + "3.3",
-        base=LONG,
+        base=BALANCED,
         vary=WIDE | {"training.eta": Interval(0.0, 0.5)},
         states=(FULL_C,),
         needs=(NO_DECAY, PARABOLA, COMMUTE, POSITIVE_C, SAME_TARGET),

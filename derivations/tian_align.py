@@ -151,7 +151,7 @@ def _contraction(keep: int) -> sp.Expr:
 
 
 SYMMETRIC = Objective(predictor="symmetric")
-THEOREM3_BASE = isotropic(3, 3, Network(start="symmetric"), SYMMETRIC, Training(t_end=6.0, eta=0.05, alpha_p=1.5))
+THEOREM3_BASE = isotropic(3, 3, Network(start="symmetric"), SYMMETRIC, Training(t_end=6.0, eta=0.05, alpha_p=2.0))
 THEOREM3_EQUATION = Claim(
     id="tian-theorem3-equation",
     section="T3.1",

@@ -136,7 +136,7 @@ ALIGNED_SPACES = Claim(
     title="Eigenspaces align where the commutator falls faster than the norms of its factors",
     statement=r"\frac{d}{dt}\ln\frac{\|[F,P]\|}{\|F\|\,\|P\|}\le-\Big(2\lambda_{\min}(K)+\frac{d}{dt}\ln\|F\|\,\|P\|\Big)",
     source="corrects tian-theorem3-alignment",
-    base=isotropic(3, 3, Network(start="symmetric"), SYMMETRIC, Training(t_end=6.0, eta=0.5, alpha_p=1.5)),
+    base=isotropic(3, 3, Network(start="symmetric"), SYMMETRIC, Training(t_end=6.0, eta=0.5, alpha_p=2.0)),
     vary={**MATRIX_VARY, "training.eta": (0.5, 0.1, 0.0, 0.02, 0.8)},
     states=THEOREM3_EQUATION.states,
     residual=alignment_bound,

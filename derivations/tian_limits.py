@@ -14,7 +14,6 @@ from derivations.assumptions_tian import (
     ISOTROPIC_VARY,
     NO_DECAY,
     ONLINE,
-    SIGMA2,
     SOURCE,
     STOP_GRADIENT,
     final_log_ratio,
@@ -70,7 +69,7 @@ THRESHOLD = Claim(
     statement=r"\eta>\frac{\tau^2}{4(1+\sigma^2)}\ \Rightarrow\ W\to 0:\quad "
     r"\|W(t)\|\le\|W(0)\|\,e^{-(\eta-\kappa/4)t},\ \kappa=\lambda_{\max}(C^\top A^{-1}C)=\tfrac{1}{1+\sigma^2}",
     source=f"{SOURCE}, section 3.2 and Observation 5",
-    base=isotropic(2, 2, Network(start="parabola", w0=0.4), Objective(), Training(t_end=8.0, eta=0.26 / (1 + SIGMA2))),
+    base=isotropic(2, 2, Network(start="parabola", w0=0.4, p0=0.4), Objective(), Training(t_end=8.0, eta=0.25)),
     vary={
         "views.signal": ((1.0, 1.0), (0.6, 0.3), (1.0, 0.4)),
         "views.noise": ((0.25, 0.25), (0.1, 0.5), (1.0, 0.5)),
