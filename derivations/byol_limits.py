@@ -194,7 +194,8 @@ CLAIMS = (
         r"(W, P)(t) \to \text{a limit}",
         NOTE + "3.3",
         base=LONG.replace(training__t_end=400.0),
-        vary={**STRONG, "views.noise": Spectrum(0.25, 0.75), **ROTATIONS, **STARTS},
+        # one input is isotropic data, on which every start comes to rest by byol-stationary-product
+        vary={**STRONG, "d": (2, 3), "views.noise": Spectrum(0.25, 0.75), **ROTATIONS, **STARTS},
         states=(NO_DECAY, FULL_C),
         needs=(SYMMETRIC_C,),
         rungs=("flow",),
