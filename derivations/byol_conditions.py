@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_balance import start_modes
-from derivations.byol_common import EXCHANGEABLE, LONG, SAME_TARGET, STRONG
+from derivations.byol_balance import ALIGNED, start_modes
+from derivations.byol_common import LONG, STRONG
 from derivations.byol_mode_proofs import BLIND, REDUCTION
 from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
+    EXCHANGEABLE,
     NO_DECAY,
     NOISY,
     NOTE,
+    ONLINE,
     PREDICTOR,
     ROTATIONS,
     SPECTRA,
@@ -172,7 +174,7 @@ CLAIMS = (
         vary={**ONE_OUTPUT_EACH, **NEAR_IDENTITY},
         states=(
             NO_DECAY,
-            SAME_TARGET,
+            ONLINE,
             Assumption(
                 "C-singular",
                 "0 < rank C < d",
@@ -209,12 +211,8 @@ CLAIMS = (
         },
         states=(
             NO_DECAY,
-            SAME_TARGET,
-            Assumption(
-                "aligned-start",
-                "P, W and the moments share eigenvectors, P(0) is positive",
-                {"network.start": ("aligned", "parabola")},
-            ),
+            ONLINE,
+            ALIGNED,
             Assumption("nothing-shared", "c = 0: the views share nothing", {"views.signal": Spectrum(0.0, 0.0)}),
         ),
         rungs=("flow", "descent"),

@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_common import LONG, PREDICTORS, SAME_TARGET, STRONG, moments_of
+from derivations.byol_common import LONG, PREDICTORS, STRONG, moments_of
 from derivations.byol_mode_proofs import APPROACH, BALANCE, EIGENVALUE, PARABOLA_SPEED, REDUCTION
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
     COMMUTE,
+    EQUAL_RATES,
     FULL_C,
     NO_DECAY,
     NOTE,
+    ONLINE,
     POSITIVE_C,
     ROTATIONS,
     STARTS,
@@ -37,9 +39,6 @@ PARABOLA = Assumption(
     {"network.start": ("parabola",), "network.w0": Interval(0.2, 1.2)},
 )
 SYMMETRIC_C = Assumption("symmetric-C", "C is symmetric, as exchangeable views make it", {"views.twist": (0.0,)})
-EQUAL_RATES = Assumption(
-    "equal-rates", "predictor and encoder learn at one rate, alpha_p = 1", {"training.alpha_p": (1.0,)}
-)
 
 
 def rate(setting: Setting) -> float:
@@ -127,7 +126,7 @@ def kept_beside(reference: str, other: str) -> Callable[[Mapping[str, Run]], Arr
 
 
 BALANCED = LONG.replace(network__start="parabola", network__w0=1.0, network__p0=0.5)
-NEEDS_FULL = (PARABOLA, COMMUTE, POSITIVE_C, SAME_TARGET, SQUARE)
+NEEDS_FULL = (PARABOLA, COMMUTE, POSITIVE_C, ONLINE, SQUARE)
 WIDE = {  # scales of the start begin at 1: small ones hide the offset of the balance that they leave
     **STRONG,
     **ROTATIONS,
@@ -220,7 +219,7 @@ CLAIMS = (
         base=BALANCED,
         vary=WIDE | {"training.eta": Interval(0.0, 0.5)},
         states=(FULL_C,),
-        needs=(NO_DECAY, PARABOLA, COMMUTE, POSITIVE_C, SAME_TARGET),
+        needs=(NO_DECAY, PARABOLA, COMMUTE, POSITIVE_C, ONLINE),
         rungs=("flow", "descent"),
         residual=complete_loss,
         bound=True,

@@ -6,10 +6,11 @@ from functools import partial
 
 import numpy as np
 
-from derivations.assumption import Assumption, Interval
+from derivations.assumption import Interval
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
     COMMUTE,
+    EXCHANGEABLE,
     INVARIANCE,
     NO_DECAY,
     NOISY,
@@ -22,7 +23,7 @@ from derivations.common import (
     picture_singular_values,
     picture_vanishing,
     relative,
-)  # fmt: skip
+)
 from derivations.invariance_common import ANY_START, SHORT
 from derivations.invariance_proofs import COMMUTING, GRADIENT, KEPT, LIMIT, MODE, PAIRS, REDUCTION, VARIANCE
 from dynamics.convention import Convention
@@ -31,8 +32,6 @@ from dynamics.run import Array, Run
 from dynamics.views import moments
 
 LONG = INVARIANCE.replace(training__t_end=48.0, training__lr=0.1)  # the slowest positive rate in the domains is 0.25
-EXCHANGEABLE = Assumption("exchangeable-views", "both views carry independent noise of one law",
-                          {"views.anchor": (False,), "views.twist": (0.0,)})  # fmt: skip
 CLEAN = {"views.twist": (0.0,), "views.angle": Interval(0.0, 1.5), "views.anchor": (False, True)}
 
 

@@ -13,7 +13,6 @@ from derivations.assumptions_tian import (
     FREE,
     ISOTROPIC,
     ISOTROPIC_VARY,
-    ONLINE,
     SOURCE,
     STOP_GRADIENT,
     SYMMETRISED,
@@ -23,7 +22,7 @@ from derivations.assumptions_tian import (
 )
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture, Transfer
-from derivations.common import norm
+from derivations.common import ONLINE, norm
 from derivations.proof import Step
 from dynamics.observe import normalised_commutator
 from dynamics.run import Array, Run

@@ -11,18 +11,15 @@ from derivations.assumptions_tian import (
     ANGLE,
     CONTRACTING,
     ETA,
-    NO_STOP_GRADIENT,
-    ONLINE,
     SOURCE,
     STOP_GRADIENT,
     final_log_ratio,
     smallest_noise,
     vanishing_picture,
 )
-from derivations.byol_common import EXCHANGEABLE
 from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR_FLOW
 from derivations.claim import Claim, Picture, Transfer
-from derivations.common import final_share
+from derivations.common import EXCHANGEABLE, NO_STOP_GRADIENT, ONLINE, WITHOUT_PREDICTOR, final_share
 from derivations.proof import Step
 from derivations.tian_theorem2 import NO_SG
 from dynamics.run import Array, Run
@@ -164,12 +161,7 @@ NO_PREDICTOR = Claim(
         Training(t_end=COLLAPSE_TIME, lr=0.1),
     ),
     vary=COLLAPSE_VARY,
-    states=(
-        STOP_GRADIENT,
-        ONLINE,
-        EXCHANGEABLE,
-        Assumption("no predictor", "P = I", only={"objective.predictor": ("none",)}),
-    ),
+    states=(STOP_GRADIENT, ONLINE, EXCHANGEABLE, WITHOUT_PREDICTOR),
     needs=(CONTRACTING,),
     rungs=("exact", "flow", "descent"),
     residual=final_share,

@@ -8,20 +8,9 @@ import numpy as np
 import sympy as sp
 
 from derivations.algebra import T, matrix, rewrite, sum_of_squares
-from derivations.assumptions_tian import (
-    ANGLE,
-    FREE,
-    ISOTROPIC,
-    NO_DECAY,
-    ONLINE,
-    STOP_GRADIENT,
-    a_of,
-    isotropic,
-    relative,
-)
-from derivations.byol_common import EXCHANGEABLE
+from derivations.assumptions_tian import ANGLE, FREE, ISOTROPIC, STOP_GRADIENT, a_of, isotropic, relative
 from derivations.claim import Claim, Picture
-from derivations.common import norm
+from derivations.common import EXCHANGEABLE, NO_DECAY, ONLINE, norm
 from derivations.proof import Step
 from derivations.tian_align import ASYMMETRY, MATRIX_VARY, SYMMETRIC, THEOREM3, THEOREM3_EQUATION, generator
 from dynamics.observe import normalised_commutator, singular_values

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from derivations.assumptions_tian import (
-    ALPHA_P,
-    BETA,
-    EQUAL_DECAY,
-    ETA,
-    FREE,
-    GENERAL_VARY,
-    SOURCE,
-    STOP_GRADIENT,
-    relative,
-)
+from derivations.assumptions_tian import ALPHA_P, BETA, ETA, FREE, GENERAL_VARY, SOURCE, STOP_GRADIENT, relative
 from derivations.byol_proofs import GRAD_P, GRAD_W, eta, matrix_balance
 from derivations.claim import Claim, Picture
-from derivations.common import norm
+from derivations.common import EQUAL_DECAY, norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training

@@ -12,8 +12,6 @@ from derivations.assumptions_tian import (
     ETA,
     ISOTROPIC,
     ISOTROPIC_VARY,
-    NO_DECAY,
-    ONLINE,
     SOURCE,
     STOP_GRADIENT,
     final_log_ratio,
@@ -21,9 +19,8 @@ from derivations.assumptions_tian import (
     relative,
     share_picture,
 )
-from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture, Transfer
-from derivations.common import norm, share
+from derivations.common import EXCHANGEABLE, NO_DECAY, ONLINE, norm, share
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training

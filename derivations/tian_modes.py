@@ -10,7 +10,6 @@ from derivations.assumptions_tian import (
     ALIGNED,
     ALPHA_P,
     BETA,
-    EQUAL_DECAY,
     ETA,
     ISOTROPIC,
     ISOTROPIC_VARY,
@@ -22,7 +21,7 @@ from derivations.assumptions_tian import (
 )
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture
-from derivations.common import norm
+from derivations.common import EQUAL_DECAY, norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Training

@@ -566,6 +566,14 @@ def test_choices_of_eigenvalues_of_several_lengths_are_named() -> None:
     assert Assumption("even", "", {"views.noise": ((0.1, 0.1), (0.3, 0.3))}), "of one length"
 
 
+def test_an_assumption_has_one_name_and_one_sentence_in_all_claims() -> None:
+    sentences: dict[str, set[str]] = {}
+    for claim in CLAIMS.values():
+        for assumption in (*claim.states, *claim.needs):
+            sentences.setdefault(assumption.name.replace(" ", "-"), set()).add(f"{assumption.name}: {assumption.says}")
+    assert [said for said in sentences.values() if len(said) > 1] == []
+
+
 @BY_ID
 def test_a_correction_exists_and_needs_no_correction(claim: Claim) -> None:
     if claim.corrected_by is not None:
