@@ -20,6 +20,7 @@ from derivations import (
     tian_origin,
     tian_parabola,
     tian_sides,
+    tian_symmetry,
     tian_theorem2,
 )
 from derivations.claim import Claim
@@ -32,7 +33,7 @@ from noncollapse.search import sample
 
 MODULES = (
     tian_flow, tian_theorem2, tian_collapse, tian_limits, tian_align, tian_modes, tian_parabola, tian_basin, tian_ema, tian_corrected,
-    tian_sides, tian_origin,
+    tian_sides, tian_origin, tian_symmetry,
 )  # fmt: skip
 CLAIMS: dict[str, Claim] = {c.id: c for module in MODULES for c in module.CLAIMS}
 TOLERANCE = 1e3 * RTOL  # the integrator's global error: local rtol amplified over the horizons of these claims
