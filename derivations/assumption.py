@@ -59,15 +59,29 @@ def meet(a: Domain, b: Domain) -> Domain | None:
     raise TypeError(f"cannot intersect {a} with {b}: use two Intervals, two Spectra, or a tuple of choices")
 
 
+def check_lengths(owner: str, domains: Mapping[str, Domain]) -> None:
+    """Raise ValueError where the choices at one path are eigenvalues of several dimensions: those of the signal and of
+    the noise are drawn apart, and would not fit."""
+    for path, domain in domains.items():
+        choices = domain if isinstance(domain, tuple) else ()
+        lengths = sorted({len(choice) for choice in choices if isinstance(choice, tuple)})
+        if len(lengths) > 1:
+            several = " and ".join(map(str, lengths))
+            raise ValueError(f"{owner}: choices of {path} have {several} eigenvalues: give all as many, or a Spectrum")
+
+
 @dataclass(frozen=True)
 class Assumption:
     """name and sentence; `only` restricts paths of a Setting ("d" is the number of eigenvalues of Gaussian views);
-    `where` is for what no list of values can say."""
+    `where` is for what no list of values can say. Raises ValueError where choices are of several lengths."""
 
     name: str
     says: str
     only: Mapping[str, Domain] = field(default_factory=dict)
     where: Callable[[Setting], bool] | None = None
+
+    def __post_init__(self) -> None:
+        check_lengths(f"assumption {self.name!r}", self.only)
 
     def holds(self, setting: Setting) -> bool:
         return all(value_at(setting, path) in domain for path, domain in self.only.items()) and (

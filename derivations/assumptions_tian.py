@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Domain, Spectrum
-from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Picture
-from derivations.common import share
+from derivations.common import EXCHANGEABLE, share
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 from dynamics.views import moments
@@ -18,10 +17,6 @@ SOURCE = "Tian, Chen, Ganguli 2021, arXiv:2102.06810"
 SIGMA2 = 0.25  # the base Settings' variance of a view's noise: a = 1 + sigma² = 1.25
 
 STOP_GRADIENT = Assumption("stop-gradient", "the target carries no gradient", only={"objective.stop_gradient": (True,)})
-NO_STOP_GRADIENT = Assumption(
-    "no stop-gradient", "the gradient reaches the target too", only={"objective.stop_gradient": (False,)}
-)
-ONLINE = Assumption("online target", "V = W, hence tau = 1", only={"objective.target": ("online",)})
 ISOTROPIC = Assumption(
     "isotropic data (their Assumption 2)",
     "X = I and X' = sigma² I, the same for both views",
@@ -39,8 +34,6 @@ SYMMETRISED = Assumption(
 ALIGNED = Assumption(
     "aligned start", "P and F share their eigenvectors at t = 0", only={"network.start": ("aligned", "parabola")}
 )
-NO_DECAY = Assumption("no weight decay", "eta = 0", only={"training.eta": (0.0,)})
-EQUAL_DECAY = Assumption("equal decay", "W and P decay at one rate eta", only={"training.eta_p": (None,)})
 FREE = Assumption("free predictor", "P follows its own gradient", only={"objective.predictor": ("linear",)})
 PARABOLA = Assumption(
     "start on the parabola", "s_j(0) = p_j(0)² / alpha_p on every mode", only={"network.start": ("parabola",)}

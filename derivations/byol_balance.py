@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Domain, Spectrum
-from derivations.byol_common import SAME_TARGET, STRONG, moments_of
+from derivations.byol_common import STRONG, moments_of
 from derivations.byol_mode_proofs import (
     APPROACH,
     BALANCE,
@@ -19,7 +19,7 @@ from derivations.byol_mode_proofs import (
 )
 from derivations.byol_proofs import BOUNDED, ISOTROPIC_DESCENT
 from derivations.claim import Claim, Picture
-from derivations.common import COMMUTE, NO_DECAY, NONNEGATIVE_C, POSITIVE_C, PREDICTOR, STARTS, norm
+from derivations.common import COMMUTE, NO_DECAY, NONNEGATIVE_C, ONLINE, POSITIVE_C, PREDICTOR, STARTS, norm
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from dynamics.start import start
@@ -149,7 +149,7 @@ CLAIMS = (
             "network.start": ("aligned", "parabola"),
             "network.p0": (0.5, 1.5, 1.0, 0.2),
         },
-        states=(NO_DECAY, SAME_TARGET, COMMUTE, NONNEGATIVE_C, ALIGNED, CLEAR),
+        states=(NO_DECAY, ONLINE, COMMUTE, NONNEGATIVE_C, ALIGNED, CLEAR),
         residual=aligned_limit,
         slack=lambda s: slack_of(ends(s)[1], s),
         mutants={
@@ -175,7 +175,7 @@ CLAIMS = (
         vary={**STARTS, **SCALES, "d": (2, 1, 3), "network.p0": (0.7, 0.2, 1.2)},
         states=(
             NO_DECAY,
-            SAME_TARGET,
+            ONLINE,
             Assumption(
                 "isotropic-moments",
                 "A = aI and C = cI",
@@ -209,7 +209,7 @@ CLAIMS = (
         base=SLOW.replace(network__start="parabola", training__eta=0.05),
         vary={**STRONG, **SCALES, "network.w0": (0.7, 0.1, 0.3, 1.1), "training.eta": (0.05, 0.0, 0.1, 0.2, 0.5)},
         states=(
-            SAME_TARGET,
+            ONLINE,
             COMMUTE,
             POSITIVE_C,
             ON_PARABOLA,

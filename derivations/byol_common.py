@@ -1,8 +1,8 @@
-"""What the claims of the note's section 3.3 share: domains, assumptions, the moments of a Run."""
+"""What the claims of the note's section 3.3 share: domains, the moments of a Run."""
 
 from __future__ import annotations
 
-from derivations.assumption import Assumption, Interval, Spectrum
+from derivations.assumption import Interval, Spectrum
 from derivations.common import PREDICTOR
 from dynamics.run import Array, Run
 from dynamics.views import moments
@@ -10,14 +10,6 @@ from dynamics.views import moments
 LONG = PREDICTOR.replace(training__t_end=64.0, training__points=17, training__lr=0.1)
 PREDICTORS = {"network.p0": Interval(0.2, 1.2), "training.alpha_p": (1.0, 0.5, 2.0)}
 STRONG = {"views.signal": Spectrum(0.5, 1.0), "views.noise": Spectrum(0.0, 0.5), "d": (1, 2, 3), "network.k": (1, 2, 3)}
-SAME_TARGET = Assumption(
-    "online-target", "the target is the online encoder under a stop-gradient", {"objective.target": ("online",)}
-)
-EXCHANGEABLE = Assumption(
-    "exchangeable-views",
-    "both views carry independent noise of one law: B = A, C = X is symmetric, X' = A - C",
-    {"views.anchor": (False,), "views.twist": (0.0,)},
-)
 
 
 def moments_of(run: Run) -> tuple[Array, Array, Array]:

@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_balance import start_modes
-from derivations.byol_common import EXCHANGEABLE, LONG, SAME_TARGET, STRONG
+from derivations.byol_balance import ALIGNED, start_modes
+from derivations.byol_common import LONG, STRONG
 from derivations.byol_mode_proofs import BLIND, REDUCTION
 from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
+    EXCHANGEABLE,
     NO_DECAY,
     NOISY,
     NOTE,
+    ONLINE,
     PREDICTOR,
     ROTATIONS,
     SPECTRA,
@@ -143,7 +145,7 @@ CLAIMS = (
         "Views that are too similar make C low rank, and collapse follows",
         r"x^+ \to x \Rightarrow \mathrm{rank}\,C < d,\ W \to 0",
         NOTE + "3.3",
-        base=LONG,
+        base=LONG.replace(views__noise=(0.0, 0.0)),
         vary={**STRONG, **STARTS},
         states=(
             NO_DECAY,
@@ -168,11 +170,11 @@ CLAIMS = (
         "Where C has not full rank, collapse follows: W loses rank",
         r"\mathrm{rank}\,C < d \Rightarrow \mathrm{rank}\,W^\top W < d",
         NOTE + "3.3, condition 3: that C must have full rank",
-        base=HALF,
+        base=HALF.replace(views__signal=(1.0, 0.0)),
         vary={**ONE_OUTPUT_EACH, **NEAR_IDENTITY},
         states=(
             NO_DECAY,
-            SAME_TARGET,
+            ONLINE,
             Assumption(
                 "C-singular",
                 "0 < rank C < d",
@@ -195,7 +197,7 @@ CLAIMS = (
         "Where the views share nothing (c = 0) the prediction P W on that mode dies at least like 1/t",
         r"c_j = 0 \Rightarrow p_jw_j \le p_jw_j(0)/(1 + 2a_j\sqrt{\alpha_p}\,p_jw_j(0)\,t)",
         "corrects byol-condition-cross-correlation",
-        base=PREDICTOR,
+        base=PREDICTOR.replace(views__signal=(0.0, 0.0), network__start="aligned"),
         vary={
             "d": (1, 2),
             "views.signal": Spectrum(0.0, 0.0),
@@ -209,12 +211,8 @@ CLAIMS = (
         },
         states=(
             NO_DECAY,
-            SAME_TARGET,
-            Assumption(
-                "aligned-start",
-                "P, W and the moments share eigenvectors, P(0) is positive",
-                {"network.start": ("aligned", "parabola")},
-            ),
+            ONLINE,
+            ALIGNED,
             Assumption("nothing-shared", "c = 0: the views share nothing", {"views.signal": Spectrum(0.0, 0.0)}),
         ),
         rungs=("flow", "descent"),

@@ -6,16 +6,7 @@ from derivations.assumption import Assumption, Interval, Spectrum
 from derivations.byol_common import PREDICTORS, moments_of
 from derivations.byol_proofs import GRAD_P, GRAD_W, OPTIMAL, ORIGIN
 from derivations.claim import Claim, Picture
-from derivations.common import (
-    NOTE,
-    PREDICTOR,
-    ROTATIONS,
-    SPECTRA,
-    STARTS,
-    norm,
-    picture_singular_values,
-    relative,
-)
+from derivations.common import NOTE, PREDICTOR, ROTATIONS, SPECTRA, STARTS, norm, picture_singular_values, relative
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
 

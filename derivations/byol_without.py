@@ -6,11 +6,23 @@ from functools import partial
 
 import numpy as np
 
-from derivations.assumption import Assumption, Interval, Spectrum
-from derivations.byol_common import EXCHANGEABLE, SAME_TARGET, moments_of
+from derivations.assumption import Interval, Spectrum
+from derivations.byol_common import moments_of
 from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
 from derivations.claim import Claim, Picture
-from derivations.common import PREDICTOR, SPECTRA, STARTS, norm, relative, share
+from derivations.common import (
+    EQUAL_DECAY,
+    EXCHANGEABLE,
+    NO_STOP_GRADIENT,
+    ONLINE,
+    PREDICTOR,
+    SPECTRA,
+    STARTS,
+    WITHOUT_PREDICTOR,
+    norm,
+    relative,
+    share,
+)
 from derivations.invariance_proofs import LIMIT
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
@@ -53,11 +65,7 @@ CLAIMS = (
         "corrects byol-condition-predictor and tian-no-predictor",
         base=PREDICTOR.replace(objective__predictor="none", training__lr=0.01),
         vary=VARY,
-        states=(
-            SAME_TARGET,
-            EXCHANGEABLE,
-            Assumption("no-predictor", "P = I", {"objective.predictor": ("none",)}),
-        ),
+        states=(ONLINE, EXCHANGEABLE, WITHOUT_PREDICTOR),
         rungs=("exact", "flow", "descent"),
         residual=no_predictor_solution,
         mutants={
@@ -86,15 +94,7 @@ CLAIMS = (
             "network.p0": (0.7, 0.05, 0.2, 1.2),
             "training.alpha_p": (1.0, 0.5, 2.0),
         },
-        states=(
-            EXCHANGEABLE,
-            Assumption(
-                "no-stop-gradient",
-                "the gradient flows through both branches, V = W",
-                {"objective.stop_gradient": (False,), "objective.target": ("online",)},
-            ),
-            Assumption("equal-decay", "W and P decay at one rate eta", {"training.eta_p": (None,)}),
-        ),
+        states=(EXCHANGEABLE, NO_STOP_GRADIENT, ONLINE, EQUAL_DECAY),
         residual=contraction,
         bound=True,
         mutants={"a tenth faster": partial(contraction, factor=1.1)},

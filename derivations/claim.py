@@ -25,11 +25,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from derivations.assumption import Assumption, Domain
+from derivations.assumption import Assumption, Domain, check_lengths
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 
+RUNGS = ("exact", "flow", "descent", "sgd")  # what makes a Run; `proof` and `deep` are asked beside them
 Residual = Callable[..., Array]  # (*runs: Run) -> (R, ...)
 
 
@@ -66,7 +67,8 @@ class Claim:
     each of which must fail where the claim holds. corrected_by: the id of the claim that stands in its place.
     proof: of the statement under states and needs together; so a claim with needs is never *verified* as stated.
     holds_at: for a claim that fails throughout its domain, a Setting outside it where the residual passes: its check
-    must be able to. slack also marks a limit t -> infinity, which only a residual that time does not shrink refutes."""
+    must be able to. slack also marks a limit t -> infinity, which only a residual that time does not shrink refutes.
+    Raises ValueError on a rung that is none, and where choices are of several lengths."""
 
     id: str
     section: str
@@ -91,3 +93,9 @@ class Claim:
     transfer: Transfer | None = None
     untestable: str = ""
     explains: str = ""
+
+    def __post_init__(self) -> None:
+        for rung in self.rungs:
+            if rung not in RUNGS:
+                raise ValueError(f"{self.id} speaks of a rung {rung!r}, which is none: name some of {', '.join(RUNGS)}")
+        check_lengths(self.id, self.vary)

@@ -21,7 +21,23 @@ SPECTRA = {"d": (1, 2, 3), "views.signal": Spectrum(0.25, 1.0), "views.noise": S
 ROTATIONS = {"views.angle": Interval(0.0, 1.5), "views.twist": Interval(0.0, 1.5), "views.anchor": (False, True)}
 STARTS = {"network.k": (1, 2, 3), "network.w0": Interval(0.2, 1.2), "seed": tuple(range(8))}
 
-NO_DECAY = Assumption("no-weight-decay", "the flow has no weight decay", {"training.eta": (0.0,)})
+NO_DECAY = Assumption("no-weight-decay", "the flow has no weight decay, eta = 0", {"training.eta": (0.0,)})
+EQUAL_DECAY = Assumption("equal-decay", "W and P decay at one rate eta", {"training.eta_p": (None,)})
+EQUAL_RATES = Assumption(
+    "equal-rates", "predictor and encoder learn at one rate, alpha_p = 1", {"training.alpha_p": (1.0,)}
+)
+ONLINE = Assumption(
+    "online-target", "the target is the online encoder: V = W, hence tau = 1", {"objective.target": ("online",)}
+)
+WITHOUT_PREDICTOR = Assumption("no-predictor", "P = I", {"objective.predictor": ("none",)})
+NO_STOP_GRADIENT = Assumption(
+    "no-stop-gradient", "the gradient reaches the target too", {"objective.stop_gradient": (False,)}
+)
+EXCHANGEABLE = Assumption(
+    "exchangeable-views",
+    "both views carry independent noise of one law: B = A, C = X is symmetric, X' = A - C",
+    {"views.anchor": (False,), "views.twist": (0.0,)},
+)
 NOISY = Assumption("noise-in-every-direction", "S is positive definite: the augmentation moves every direction",
                    {"views.noise": Spectrum(0.25, 1.0)})  # fmt: skip
 FULL_C = Assumption("C-full-rank", "the cross-correlation C has full rank", {"views.signal": Spectrum(0.5, 1.0)})

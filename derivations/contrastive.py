@@ -108,7 +108,7 @@ CLAIMS = (
         "Dot product and distance of unit vectors",
         r"f^\top f^+ = 1 - \tfrac12\|f-f^+\|^2",
         NOTE + "2.2",
-        base=POINTS,
+        base=POINTS.replace(views__d=2),
         vary={"views.n": (2, 3), "views.d": (1, 2, 5), "views.spread": (0.5, 0.0, 3.0), "seed": tuple(range(16))},
         rungs=("exact",),
         residual=unit_identity,

@@ -6,10 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from derivations.assumption import Assumption, Interval
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
-    COMMUTE,
     INVARIANCE,
     NO_DECAY,
     NOISY,
@@ -22,18 +20,15 @@ from derivations.common import (
     picture_singular_values,
     picture_vanishing,
     relative,
-)  # fmt: skip
-from derivations.invariance_common import ANY_START, SHORT
-from derivations.invariance_proofs import COMMUTING, GRADIENT, KEPT, LIMIT, MODE, PAIRS, REDUCTION, VARIANCE
+)
+from derivations.invariance_common import ANY_START, CLEAN, SHORT
+from derivations.invariance_proofs import GRADIENT, KEPT, LIMIT, MODE, REDUCTION
 from dynamics.convention import Convention
-from dynamics.observe import embedding_covariance, singular_values
+from dynamics.observe import singular_values
 from dynamics.run import Array, Run
 from dynamics.views import moments
 
 LONG = INVARIANCE.replace(training__t_end=48.0, training__lr=0.1)  # the slowest positive rate in the domains is 0.25
-EXCHANGEABLE = Assumption("exchangeable-views", "both views carry independent noise of one law",
-                          {"views.anchor": (False,), "views.twist": (0.0,)})  # fmt: skip
-CLEAN = {"views.twist": (0.0,), "views.angle": Interval(0.0, 1.5), "views.anchor": (False, True)}
 
 
 def _S(run: Run) -> Array:
@@ -72,34 +67,6 @@ def singular(run: Run) -> Array:
     """σ_k(T) / σ_1(0)."""
     sigma = singular_values(run["W"])
     return sigma[:, -1] / sigma[:, 0, :1]
-
-
-def spread_rate(run: Run, sign: float = 1.0) -> Array:
-    """d/dt tr(W A Wᵀ) = 2 tr(dW A Wᵀ), as a share of its possible size: positive where embeddings move apart."""
-    A_ = moments(run.setting).A
-    rate = 2 * np.sum((run["dW"] @ A_) * run["W"], axis=(-2, -1))
-    size = np.trace(embedding_covariance(run["W"], A_), axis1=-2, axis2=-1).max(1, keepdims=True)
-    return sign * rate / np.where(size > 0, size, 1.0)
-
-
-def spread_picture(run: Run) -> Picture:
-    """tr(W A Wᵀ) = E‖z‖² over time."""
-    cov = embedding_covariance(run["W"], moments(run.setting).A)
-    return Picture("total variance E‖z‖²\n(claimed never to rise)", np.trace(cov, axis1=-2, axis2=-1)[..., None])
-
-
-def pair_rate(run: Run, factor: float = 2.0) -> Array:
-    """d/dt E‖z - z⁺‖² + factor ‖WS‖² (R, T, 1) from the measured velocity, relative to the largest ‖W‖²‖S‖²."""
-    W_, S_ = run["W"], _S(run)
-    rate = 2 * np.sum((run["dW"] @ S_) * W_, axis=(-2, -1)) + factor * norm(W_ @ S_) ** 2
-    size = (norm(W_) ** 2).max(1, keepdims=True) * norm(S_) ** 2
-    return (rate / np.where(size > 0, size, 1.0))[..., None]
-
-
-def pair_picture(run: Run) -> Picture:
-    """tr(W S Wᵀ) = E‖z - z⁺‖² over time."""
-    distance = np.trace(embedding_covariance(run["W"], _S(run)), axis1=-2, axis2=-1)
-    return Picture("pair distance E‖z - z⁺‖²", distance[..., None])
 
 
 CLAIMS = (
@@ -146,45 +113,6 @@ CLAIMS = (
         proof=(REDUCTION, MODE, LIMIT, KEPT),
         scope="all dimensions, any W(0), S >= 0",
         picture=picture_singular_values,
-    ),
-    Claim(
-        "invariance-no-repulsion",
-        "3.1",
-        "Under the invariance loss no gradient pushes representations apart",
-        r"\tfrac{d}{dt}\mathrm{E}\|z\|^2 \le 0",
-        NOTE + "3.1",
-        base=SHORT,
-        vary={**SPECTRA, **CLEAN, "network.k": (1, 2), "seed": tuple(range(40))},
-        states=(EXCHANGEABLE,),
-        needs=(COMMUTE,),
-        rungs=("exact", "flow", "descent"),
-        residual=spread_rate,
-        bound=True,
-        mutants={"sign of the flow flipped": lambda run: spread_rate(run, -1.0)},
-        proof=(VARIANCE, COMMUTING),
-        scope="trace identity in all dimensions; sign on commuting modes",
-        picture=spread_picture,
-        corrected_by="invariance-pairs-approach",
-        explains="d/dt E‖z‖² = -tr(W(SA+AS)Wᵀ), and SA + AS need not be positive semidefinite when A and S do not commute: "
-        "shrinking one direction can rotate W towards high variance, so embeddings of different inputs first move apart.",
-    ),
-    Claim(
-        "invariance-pairs-approach",
-        "3.1",
-        "Under the invariance loss the two views of one input never move apart",
-        r"\tfrac{d}{dt}\mathrm E\|z-z^+\|^2 = -2\|WS\|_F^2 \le 0",
-        "corrects invariance-no-repulsion",
-        base=SHORT,
-        vary=ANY_START,
-        states=(NO_DECAY,),
-        rungs=("exact", "flow", "descent"),
-        residual=pair_rate,
-        mutants={"half the rate": partial(pair_rate, factor=1.0), "they move apart": partial(pair_rate, factor=-2.0)},
-        proof=(PAIRS,),
-        scope="all dimensions, any views (clean anchor, non-symmetric C)",
-        picture=pair_picture,
-        explains="What the loss measures, the distance within pairs, falls along every trajectory. The distance between "
-        "different inputs falls with it where A and S commute; elsewhere it may rise for a while.",
     ),
     Claim(
         "invariance-flow",

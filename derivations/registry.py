@@ -10,6 +10,7 @@ from derivations.claim import Claim
 MODULES_OF_CLAIMS = (
     "collapse",
     "invariance",
+    "invariance_distances",
     "byol_flow",
     "byol_limits",
     "byol_balance",
@@ -20,6 +21,7 @@ MODULES_OF_CLAIMS = (
     "tian_flow",
     "tian_theorem2",
     "tian_collapse",
+    "tian_symmetry",
     "tian_align",
     "tian_modes",
     "tian_parabola",

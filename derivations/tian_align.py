@@ -1,4 +1,4 @@
-"""Claims of Tian et al. 2021 about alignment: symmetric P, Theorem 3, and what a commutator does not show."""
+"""Claims of Tian et al. 2021 about alignment: Theorem 3, and what a commutator does not show."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import numpy as np
 import sympy as sp
 
 from derivations.algebra import T, directional, matrix, tr
-from derivations.assumption import Assumption, Domain
+from derivations.assumption import Assumption
 from derivations.assumptions_tian import (
-    ALPHA_P,
-    ETA,
-    FREE,
     ISOTROPIC,
-    ISOTROPIC_VARY,
-    ONLINE,
     SOURCE,
     STOP_GRADIENT,
     SYMMETRISED,
@@ -21,79 +16,19 @@ from derivations.assumptions_tian import (
     isotropic,
     relative,
 )
-from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture, Transfer
-from derivations.common import norm
+from derivations.common import ONLINE, norm
 from derivations.proof import Step
+from derivations.tian_symmetry import MATRIX_VARY, SYMMETRIC_START
 from dynamics.observe import normalised_commutator
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Setting, Training
 from dynamics.start import start
 
-W, P, m = (matrix(name) for name in ("W", "P", "m"))
+W, m = matrix("W"), matrix("m")
 F, Ps, L_ = matrix("F", symmetric=True), matrix("Ps", symmetric=True), matrix("L")
 eta, alpha_p, a, tau, lam = sp.symbols("eta alpha_p a tau lambda", positive=True)
 half = sp.S.Half
-
-SYMMETRIC_START = Assumption(
-    "symmetric start",
-    "P is symmetric at t = 0",
-    only={"network.start": ("symmetric", "balanced", "aligned", "parabola")},
-)
-MATRIX_VARY: dict[str, Domain] = {
-    **ISOTROPIC_VARY,
-    "network.k": (3, 2),
-    "network.start": ("symmetric", "balanced", "aligned"),
-    "training.eta": ETA,
-    "training.alpha_p": ALPHA_P,
-    "seed": (0, 1, 2, 3),
-}
-
-# Assumption 3 -------------------------------------------------------------------------------------------------------
-
-
-def asymmetry(run: Run) -> Array:
-    """(P - Pᵀ) / ‖P(0)‖ (R, T, k, k)."""
-    return relative(run["P"] - run["P"].mT, norm(run["P"][:, :1]))
-
-
-def _antisymmetric_rate(flip: int) -> sp.Expr:
-    """d(P - Pᵀ)/dt minus its law, for P = A + B: -(alpha_p a / 2)([A, F] + {B, F}) twice, minus eta twice B."""
-    A_, B_ = (P + T(P)) / 2, (P - T(P)) / 2
-    dP = alpha_p * (tau * F - a * P * F) - eta * P
-    law = -alpha_p * a * (A_ * F - F * A_ + flip * (B_ * F + F * B_)) - 2 * eta * B_
-    return sp.expand(dP - T(dP) - law)
-
-
-ASYMMETRY = Step(
-    r"\dot P-\dot P^\top=-\alpha_p(1+\sigma^2)([A,F]+\{B,F\})-2\eta B,\ P=A+B\text{: }[A,F]\text{ feeds }B",
-    lambda: _antisymmetric_rate(1),
-    lambda: _antisymmetric_rate(-1),
-)
-ASSUMPTION3 = Claim(
-    id="tian-assumption3",
-    section="T3.1",
-    title="A symmetric predictor stays symmetric",
-    statement=r"P(0)=P(0)^\top\ \Rightarrow\ P(t)=P(t)^\top",
-    source=f"{SOURCE}, Assumption 3, as a property of the flow of (2)",
-    base=isotropic(2, 2, Network(start="aligned"), Objective(), Training(t_end=6.0, eta=0.05)),
-    vary=MATRIX_VARY,
-    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, FREE, SYMMETRIC_START),
-    needs=(
-        Assumption(
-            "commuting start", "P and F commute at t = 0", only={"network.start": ("balanced", "aligned", "parabola")}
-        ),
-    ),
-    residual=asymmetry,
-    mutants={"P antisymmetric": lambda run: relative(run["P"] + run["P"].mT, norm(run["P"][:, :1]))},
-    proof=(ASYMMETRY, REDUCTION),
-    scope="all dimensions: P and F that commute share eigenvectors, a mode of isotropic data, and modes stay modes",
-    corrected_by="tian-asymmetry-law",
-    picture=lambda run: Picture(r"$\|P-P^\top\|/\|P(0)\|$", norm(asymmetry(run))[..., None], np.zeros((len(run.t), 1))),
-    explains="The paper assumes symmetry and then symmetrises the flow; the gradient flow itself does not keep it. "
-    "The commutator of P with F feeds the antisymmetric part, so symmetry survives only where the two already share "
-    "eigenvectors; elsewhere the asymmetry rises first and then decays.",
-)
 
 # Theorem 3 ----------------------------------------------------------------------------------------------------------
 
@@ -151,7 +86,7 @@ def _contraction(keep: int) -> sp.Expr:
 
 
 SYMMETRIC = Objective(predictor="symmetric")
-THEOREM3_BASE = isotropic(3, 3, Network(start="symmetric"), SYMMETRIC, Training(t_end=6.0, eta=0.05, alpha_p=1.5))
+THEOREM3_BASE = isotropic(3, 3, Network(start="symmetric"), SYMMETRIC, Training(t_end=6.0, eta=0.05, alpha_p=2.0))
 THEOREM3_EQUATION = Claim(
     id="tian-theorem3-equation",
     section="T3.1",
@@ -284,4 +219,4 @@ def _first(run: Run) -> Array:
     return normalised_commutator(run["W"] @ run["W"].mT, run["P"])[:, :1]
 
 
-CLAIMS: tuple[Claim, ...] = (ASSUMPTION3, THEOREM3_EQUATION, THEOREM3, ALIGNMENT)
+CLAIMS: tuple[Claim, ...] = (THEOREM3_EQUATION, THEOREM3, ALIGNMENT)

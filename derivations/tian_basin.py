@@ -10,7 +10,6 @@ from derivations.assumptions_tian import (
     ALIGNED,
     ISOTROPIC,
     ISOTROPIC_VARY,
-    ONLINE,
     PARABOLA,
     SOURCE,
     STOP_GRADIENT,
@@ -20,7 +19,7 @@ from derivations.assumptions_tian import (
 )
 from derivations.byol_mode_proofs import BALANCE, PARABOLA_SPEED, REDUCTION
 from derivations.claim import Claim, Picture
-from derivations.common import final_share
+from derivations.common import ONLINE, final_share
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Setting, Training

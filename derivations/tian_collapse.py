@@ -11,23 +11,21 @@ from derivations.assumptions_tian import (
     ANGLE,
     CONTRACTING,
     ETA,
-    NO_STOP_GRADIENT,
-    ONLINE,
     SOURCE,
     STOP_GRADIENT,
     final_log_ratio,
     smallest_noise,
     vanishing_picture,
 )
-from derivations.byol_common import EXCHANGEABLE
+from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR_FLOW
 from derivations.claim import Claim, Picture, Transfer
-from derivations.common import final_share
+from derivations.common import EXCHANGEABLE, NO_STOP_GRADIENT, ONLINE, WITHOUT_PREDICTOR, final_share
 from derivations.proof import Step
-from derivations.tian_theorem2 import NO_SG, no_stop_gradient
+from derivations.tian_theorem2 import NO_SG
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 
-W, P, L, Y, m, x = (matrix(name) for name in ("W", "P", "L", "Y", "m", "x"))
+W, P, m = (matrix(name) for name in ("W", "P", "m"))
 eta, lam = sp.symbols("eta lambda", positive=True)
 
 COLLAPSE_TIME = 36.0  # exp(-0.2 · 36 / 2) < 0.03, 0.2 the slowest rate that the needs leave
@@ -54,16 +52,6 @@ def collapse_slack(setting: Setting) -> float:
 
 # Theorem 2, as it is read ---------------------------------------------------------------------------------------------
 
-
-def _theorem2_square(keep: int) -> sp.Expr:
-    """½ d‖W‖²/dt + (lambda + eta)‖W‖² + squares, with X' = lambda I + m mᵀ and X = x xᵀ."""
-    N, X = lam + m * T(m), x * T(x)
-    dW = no_stop_gradient(N, X)
-    squares = T(P * W) * P * W * lam + W * m * T(W * m) + P * W * m * T(P * W * m)
-    squares += keep * ((P - 1) * W * x * T((P - 1) * W * x))
-    return tr(dW * T(W)) + (lam + eta) * tr(W * T(W)) + tr(squares)
-
-
 THEOREM2 = Claim(
     id="tian-theorem2",
     section="T2",
@@ -77,13 +65,7 @@ THEOREM2 = Claim(
     residual=final_share,
     slack=collapse_slack,
     mutants={"the encoder keeps its size": survival},
-    proof=(
-        Step(
-            r"\tfrac12\tfrac{d}{dt}\|W\|^2=-(\lambda+\eta)\|W\|^2-\|\cdot\|^2-\dots,\ X'=\lambda I+mm^\top,\ X=xx^\top",
-            lambda: _theorem2_square(1),
-            lambda: _theorem2_square(-1),
-        ),
-    ),
+    proof=(CONTRACTION,),
     scope="all dimensions: the rate is at least the smallest eigenvalue of X' + eta I, where that is positive",
     corrected_by="byol-no-stop-gradient-bound",
     picture=vanishing_picture,
@@ -179,23 +161,14 @@ NO_PREDICTOR = Claim(
         Training(t_end=COLLAPSE_TIME, lr=0.1),
     ),
     vary=COLLAPSE_VARY,
-    states=(
-        STOP_GRADIENT,
-        ONLINE,
-        EXCHANGEABLE,
-        Assumption("no predictor", "P = I", only={"objective.predictor": ("none",)}),
-    ),
+    states=(STOP_GRADIENT, ONLINE, EXCHANGEABLE, WITHOUT_PREDICTOR),
     needs=(CONTRACTING,),
     rungs=("exact", "flow", "descent"),
     residual=final_share,
     slack=collapse_slack,
     mutants={"the encoder keeps its size": survival},
     proof=(
-        Step(
-            r"WX-W(X+X')-\eta W=-W(X'+\eta I)",
-            lambda: sp.expand(W * Y - W * (Y + L) - eta * W + W * (L + eta)),
-            lambda: sp.expand(W * Y - W * (Y + L) - eta * W + (L + eta) * W),
-        ),
+        NO_PREDICTOR_FLOW,
         Step(
             r"\tfrac12\tfrac{d}{dt}\|W\|^2=-(\lambda+\eta)\|W\|^2-\|Wm\|^2,\ X'=\lambda I+mm^\top",
             lambda: tr((lam + eta) * W * T(W) + W * m * T(W * m) - W * (lam + m * T(m) + eta) * T(W)),

@@ -6,14 +6,7 @@ import numpy as np
 import sympy as sp
 
 from derivations.assumption import Assumption
-from derivations.assumptions_tian import (
-    ISOTROPIC,
-    ISOTROPIC_VARY,
-    PARABOLA,
-    SOURCE,
-    STOP_GRADIENT,
-    isotropic,
-)
+from derivations.assumptions_tian import ISOTROPIC, ISOTROPIC_VARY, PARABOLA, SOURCE, STOP_GRADIENT, isotropic
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim
 from derivations.common import norm

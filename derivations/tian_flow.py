@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import sympy as sp
 
-from derivations.algebra import T, directional, matrix, tr
-from derivations.assumptions_tian import (
-    ALPHA_P,
-    BETA,
-    EQUAL_DECAY,
-    ETA,
-    FREE,
-    GENERAL_VARY,
-    SOURCE,
-    STOP_GRADIENT,
-    relative,
-)
+from derivations.assumptions_tian import ALPHA_P, BETA, ETA, FREE, GENERAL_VARY, SOURCE, STOP_GRADIENT, relative
+from derivations.byol_proofs import GRAD_P, GRAD_W, eta, matrix_balance
 from derivations.claim import Claim, Picture
-from derivations.common import norm
+from derivations.common import EQUAL_DECAY, norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 from dynamics.views import moments
-
-W, P, V, C, D, G = (matrix(name) for name in ("W", "P", "V", "C", "D", "G"))
-A, B = matrix("A", symmetric=True), matrix("B", symmetric=True)
-eta, alpha_p = sp.symbols("eta alpha_p", positive=True)
 
 LINEAR = Objective(predictor="linear", target="ema")
 TWISTED = Setting(
@@ -66,21 +51,6 @@ def lemma1(run: Run, cross: str = "transposed", decay: float = 1.0, ratio_on_dec
     return np.concatenate(parts, axis=-1)
 
 
-def _loss() -> sp.Expr:
-    """The word whose trace is J = ½ E‖P W x - V x⁺‖²."""
-    half = sp.Rational(1, 2)
-    return half * P * W * A * T(W) * T(P) - P * W * C * T(V) + half * V * B * T(V)
-
-
-def _gradient_W(cross: sp.Expr) -> sp.Expr:
-    """dJ along W + D, plus ⟨D, Pᵀ(V Cᵀ - P W A)⟩: 0 if (3) is minus the gradient."""
-    return tr(directional(_loss(), {W: D})) + tr(T(D) * T(P) * (V * cross - P * W * A))
-
-
-def _gradient_P(cross: sp.Expr) -> sp.Expr:
-    return tr(directional(_loss(), {P: D})) + tr(T(D) * (V * cross - P * W * A) * T(W))
-
-
 LEMMA1 = Claim(
     id="tian-lemma1",
     section="T2",
@@ -98,18 +68,7 @@ LEMMA1 = Claim(
         "no weight decay": lambda run: lemma1(run, decay=0.0),
         "alpha_p multiplies the decay of P": lambda run: lemma1(run, ratio_on_decay=True),
     },
-    proof=(
-        Step(
-            r"\langle D,\nabla_W J\rangle=-\langle D,P^\top(VC^\top-PWA)\rangle",
-            lambda: _gradient_W(T(C)),
-            lambda: _gradient_W(C),
-        ),
-        Step(
-            r"\langle D,\nabla_P J\rangle=-\langle D,(VC^\top-PWA)W^\top\rangle",
-            lambda: _gradient_P(T(C)),
-            lambda: _gradient_P(C),
-        ),
-    ),
+    proof=(GRAD_W, GRAD_P),
     scope="all dimensions; any moments, C need not be symmetric",
     picture=lambda run: Picture("velocity of W", run["dW"].reshape(*run["dW"].shape[:2], -1)),
     explains="Holds as printed, with the X of the paper read as the transpose of E[x x⁺ᵀ]: for two views that are "
@@ -142,12 +101,6 @@ def _balance_picture(run: Run, ratio: bool = True) -> Picture:
     )
 
 
-def _balance_rate(minus: int) -> sp.Expr:
-    """d/dt Q + 2 eta Q for Q = W Wᵀ ∓ PᵀP/alpha_p, the residual moment G left arbitrary."""
-    Q = W * T(W) + minus * T(P) * P / alpha_p
-    return directional(Q, {W: T(P) * G - eta * W, P: alpha_p * G * T(W) - eta * P}) + 2 * eta * Q
-
-
 THEOREM1 = Claim(
     id="tian-theorem1",
     section="T2",
@@ -166,8 +119,8 @@ THEOREM1 = Claim(
     proof=(
         Step(
             r"\frac{d}{dt}Q=-2\eta Q,\ Q=WW^\top-\alpha_p^{-1}P^\top P",
-            lambda: _balance_rate(-1),
-            lambda: _balance_rate(1),
+            lambda: matrix_balance(-1, eta),
+            lambda: matrix_balance(1, eta),
         ),
     ),
     scope="all dimensions, any moments, any target V",

@@ -12,9 +12,6 @@ from derivations.assumptions_tian import (
     ETA,
     ISOTROPIC,
     ISOTROPIC_VARY,
-    NO_DECAY,
-    ONLINE,
-    SIGMA2,
     SOURCE,
     STOP_GRADIENT,
     final_log_ratio,
@@ -22,9 +19,8 @@ from derivations.assumptions_tian import (
     relative,
     share_picture,
 )
-from derivations.byol_common import EXCHANGEABLE
 from derivations.claim import Claim, Picture, Transfer
-from derivations.common import norm, share
+from derivations.common import EXCHANGEABLE, NO_DECAY, ONLINE, norm, share
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
@@ -70,7 +66,7 @@ THRESHOLD = Claim(
     statement=r"\eta>\frac{\tau^2}{4(1+\sigma^2)}\ \Rightarrow\ W\to 0:\quad "
     r"\|W(t)\|\le\|W(0)\|\,e^{-(\eta-\kappa/4)t},\ \kappa=\lambda_{\max}(C^\top A^{-1}C)=\tfrac{1}{1+\sigma^2}",
     source=f"{SOURCE}, section 3.2 and Observation 5",
-    base=isotropic(2, 2, Network(start="parabola", w0=0.4), Objective(), Training(t_end=8.0, eta=0.26 / (1 + SIGMA2))),
+    base=isotropic(2, 2, Network(start="parabola", w0=0.4, p0=0.4), Objective(), Training(t_end=8.0, eta=0.25)),
     vary={
         "views.signal": ((1.0, 1.0), (0.6, 0.3), (1.0, 0.4)),
         "views.noise": ((0.25, 0.25), (0.1, 0.5), (1.0, 0.5)),

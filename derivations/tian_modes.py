@@ -10,7 +10,6 @@ from derivations.assumptions_tian import (
     ALIGNED,
     ALPHA_P,
     BETA,
-    EQUAL_DECAY,
     ETA,
     ISOTROPIC,
     ISOTROPIC_VARY,
@@ -22,7 +21,7 @@ from derivations.assumptions_tian import (
 )
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture
-from derivations.common import norm
+from derivations.common import EQUAL_DECAY, norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Training
@@ -34,7 +33,7 @@ EMA_BASE = isotropic(
     2,
     Network(start="aligned", p0=0.4, tau0=0.0),
     Objective(target="ema"),
-    Training(t_end=6.0, eta=0.05, alpha_p=2.0, beta=0.5),
+    Training(t_end=6.0, eta=0.05, alpha_p=2.0, beta=0.7),
 )
 MODE_VARY: dict[str, Domain] = {
     **ISOTROPIC_VARY,
@@ -163,7 +162,7 @@ SHARED_TAU = Claim(
     title="The target is one scalar times the encoder",
     statement=r"W_a(t)=\tau(t)\,W(t)\quad\text{with one scalar }\tau(t)",
     source=f"{SOURCE}, Assumption 1",
-    base=EMA_BASE,
+    base=EMA_BASE.replace(network__k=1),
     vary=MODE_VARY,
     states=AFTER_ALIGNMENT,
     needs=(Assumption("one mode", "k = 1: a single mode, a single ratio", only={"network.k": (1,)}),),

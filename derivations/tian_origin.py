@@ -6,9 +6,10 @@ import numpy as np
 import sympy as sp
 
 from derivations.assumption import Assumption
-from derivations.assumptions_tian import NO_DECAY, ONLINE, SOURCE, STOP_GRADIENT, a_of
+from derivations.assumptions_tian import SOURCE, STOP_GRADIENT, a_of
 from derivations.byol_mode_proofs import MODE_P, MODE_W, REDUCTION, a, alpha, c, p, w
 from derivations.claim import Claim, Picture
+from derivations.common import EQUAL_RATES, NO_DECAY, ONLINE
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
@@ -91,13 +92,7 @@ ORIGIN = Claim(
         "network.w0": WIDTHS,
         "network.p0": tuple(sign * _w0 * width for sign in (-1, 1) for width in WIDTHS),
     },
-    states=(
-        STOP_GRADIENT,
-        ONLINE,
-        NO_DECAY,
-        Assumption("equal rates", "alpha_p = 1", only={"training.alpha_p": (1.0,)}),
-        ON_RAY,
-    ),
+    states=(STOP_GRADIENT, ONLINE, NO_DECAY, EQUAL_RATES, ON_RAY),
     residual=ray,
     bound=True,
     mutants={

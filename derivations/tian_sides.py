@@ -6,17 +6,10 @@ import numpy as np
 import sympy as sp
 
 from derivations.assumption import Assumption
-from derivations.assumptions_tian import (
-    ALIGNED,
-    ISOTROPIC,
-    ISOTROPIC_VARY,
-    ONLINE,
-    STOP_GRADIENT,
-    a_of,
-    isotropic,
-)
+from derivations.assumptions_tian import ALIGNED, ISOTROPIC, ISOTROPIC_VARY, STOP_GRADIENT, a_of, isotropic
 from derivations.byol_mode_proofs import BALANCE, MODE_P, REDUCTION, a, alpha, c, p, w
 from derivations.claim import Claim, Picture
+from derivations.common import ONLINE
 from derivations.proof import Step
 from derivations.tian_basin import DISTANCE, FACTORS, live, root, start_modes
 from dynamics.run import Array, Run

@@ -6,18 +6,9 @@ import numpy as np
 import sympy as sp
 
 from derivations.algebra import T, matrix, tr
-from derivations.assumptions_tian import (
-    ALPHA_P,
-    ETA,
-    GENERAL_VARY,
-    NO_STOP_GRADIENT,
-    ONLINE,
-    SOURCE,
-    relative,
-)
-from derivations.byol_common import EXCHANGEABLE
+from derivations.assumptions_tian import ALPHA_P, ETA, GENERAL_VARY, SOURCE, relative
 from derivations.claim import Claim, Picture
-from derivations.common import norm
+from derivations.common import EXCHANGEABLE, NO_STOP_GRADIENT, ONLINE, norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training

@@ -65,10 +65,14 @@ def _registered() -> tuple[Mapping[str, Claim], Mapping[str, str]]:
 
 
 def _place(error: Exception) -> str:
-    """file:line of derivations/ where it was raised."""
+    """file:line of derivations/ that was being loaded when it was raised, not of the function called there."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent == ROOT / "derivations"]
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if f.name == "<module>" and Path(f.filename).parent == ROOT / "derivations"
+    ]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "derivations/"
 
 

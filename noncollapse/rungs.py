@@ -21,7 +21,6 @@ from dynamics.setting import Setting
 from dynamics.simulate import NoClosedForm, exact, flow
 from dynamics.solver import RTOL, SolverError
 
-RUNGS = ("exact", "flow", "descent", "sgd")
 FLOOR = 1e3 * RTOL  # global error of the integrator: local rtol amplified over the horizons used here
 SLOPE = 0.1  # a first-order method's measured order lies within 0.1 of 1 once lr is small enough
 HALVINGS = 4  # of lr, at most: a next order that puts the slope off by 0.26 at lr/4 puts it off by 0.08 at lr/16

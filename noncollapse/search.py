@@ -13,7 +13,7 @@ from hypothesis.errors import NoSuchExample, Unsatisfiable
 
 from derivations.assumption import Assumption, Domain, Interval, Spectrum, meet, value_at
 from derivations.claim import Claim
-from dynamics.setting import Setting
+from dynamics.setting import Setting, SettingError
 
 
 class EmptyAssumptions(ValueError):
@@ -41,7 +41,8 @@ def domains(claim: Claim, assumptions: Sequence[Assumption]) -> dict[str, Domain
 
 
 def settings(claim: Claim, assumptions: Sequence[Assumption]) -> st.SearchStrategy[Setting]:
-    """Settings of the claim that satisfy the assumptions, simplest first: what `find` shrinks towards."""
+    """Settings of the claim that satisfy the assumptions, simplest first: what `find` shrinks towards. Drawing raises
+    ValueError where the values of several paths make no Setting."""
     table = domains(claim, assumptions)
 
     @st.composite
@@ -58,7 +59,12 @@ def settings(claim: Claim, assumptions: Sequence[Assumption]) -> st.SearchStrate
             key = path.replace(".", "__")
             if hasattr(claim.base.views, "signal") and key not in changes:
                 changes[key] = (claim.base.get(path) * d)[:d]
-        return claim.base.replace(**changes)
+        try:
+            return claim.base.replace(**changes)
+        except SettingError as error:
+            named = [repr(a.name) for a in assumptions if any(path in str(error) for path in a.only)]
+            owners = " and ".join(["its domains", *named])
+            raise ValueError(f"{claim.id}: {owners} make no Setting: {error}") from None
 
     return build().filter(lambda s: all(a.where is None or a.where(s) for a in assumptions))
 

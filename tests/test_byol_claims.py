@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -86,6 +87,16 @@ def test_an_encoder_of_one_output_turns_and_one_of_two_rests() -> None:
     long = TURNING.replace(training__t_end=400.0)
     assert byol_limits.unsettled(flow(long)).item() > 10  # T φ' ‖W‖/‖(W, P)‖ = 400 · 0.37 · 0.7
     assert byol_limits.unsettled(flow(long.replace(network__k=2))).item() < 1e-3  # e^{-rate T} with a rate of order 0.1
+
+
+def test_convergence_is_asked_where_it_may_fail_and_not_of_one_input() -> None:
+    """With d = 1 the data are isotropic, of which byol-stationary-product says already that every start comes to rest."""
+    claim, covering = CLAIMS["byol-convergence"], CLAIMS["byol-stationary-product"]
+    one = claim.base.replace(views__signal=(1.0,), views__noise=(0.25,))
+    assert all(a.holds(one) for a in (*claim.states, *covering.states))
+    for k, seed in itertools.product((1, 2, 3), range(4)):
+        assert read(claim, one.replace(network__k=k, seed=seed), "flow", 1).ok
+    assert all(len(s.get("views.signal")) > 1 for s in sample(claim, claim.states, 20, seed=0))
 
 
 def test_the_bound_on_the_encoder_is_met() -> None:

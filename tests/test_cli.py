@@ -673,6 +673,18 @@ def test_a_full_memory_is_one_sentence(error: Exception, say: Cli, monkeypatch: 
         ("CLAIMS = (", ("mine.py:1", "SyntaxError")),
         ("\nCLAIMS = (Claim(),)", ("mine.py:2", "NameError", "'Claim' is not defined")),
         ("", ("registry.py:", "no attribute 'CLAIMS'")),
+        (
+            "from derivations.claim import Claim\nCLAIMS = (Claim('mine', '', '', '', '', rungs=('flow', 'sdg')),)",
+            ("mine.py:2", "mine speaks of a rung 'sdg'", "name some of exact, flow, descent, sgd"),
+        ),
+        (
+            "from derivations.assumption import Assumption\nODD = Assumption('odd', '', {'views.noise': ((0.1, 0.1), (0.2,))})",
+            (
+                "mine.py:2",
+                "assumption 'odd': choices of views.noise have 1 and 2 eigenvalues",
+                "give all as many, or a Spectrum",
+            ),
+        ),
         ("from derivations.invariance import CLAIMS", ("invariance.py has a claim", "as has mine.py", "another id")),
     ],
 )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from test_ladder import EQUAL, HOLDS, toy
 
 from derivations.assumption import Assumption
+from derivations.claim import Claim
+from derivations.registry import CLAIMS
+from noncollapse.ledger import read_ledger
+from noncollapse.rungs import read
 from noncollapse.search import allowed
 
+CHECKED = [claim for claim in CLAIMS.values() if claim.residual]
+HOLD = [claim for claim in CHECKED if read_ledger().get(claim.id) in ("verified", "supported", "conditional")]
 ODD = Assumption("odd-seed", "the seed is odd", where=lambda s: s.seed % 2 == 1)
 
 
@@ -23,3 +30,14 @@ def test_a_setting_must_satisfy_the_assumptions_too() -> None:
     assert not allowed(toy(), (EQUAL,), equal.replace(views__spread=1.0)), "inside the domain, but not equal"
     assert not allowed(toy(), (ODD,), equal.replace(seed=2)), "what no list of values says counts too"
     assert allowed(toy(), (ODD,), equal.replace(seed=3))
+
+
+@pytest.mark.parametrize("claim", CHECKED, ids=lambda c: c.id)
+def test_the_base_lies_where_the_claim_speaks(claim: Claim) -> None:
+    """Within what it states and needs: the base is where a reader and the ladder start from, counterexamples are searched."""
+    assert allowed(claim, (*claim.states, *claim.needs), claim.base)
+
+
+@pytest.mark.parametrize("claim", HOLD, ids=lambda c: c.id)
+def test_the_base_is_a_witness(claim: Claim) -> None:
+    assert read(claim, claim.base, claim.rungs[0], 8).ok

@@ -15,7 +15,7 @@ import sympy as sp
 
 from derivations import registry
 from derivations.assumption import Assumption, Interval
-from derivations.claim import Claim
+from derivations.claim import RUNGS, Claim
 from derivations.contrastive import POINTS, unit_identity
 from derivations.proof import Step
 from derivations.registry import CLAIMS
@@ -26,7 +26,7 @@ from noncollapse import rungs, verify
 from noncollapse.budget import BUDGETS, Budget
 from noncollapse.judge import VERDICTS, Findings, verdict
 from noncollapse.ladder import climb
-from noncollapse.rungs import FLOOR, LATER, TELLING, ResidualError, TooShort, read
+from noncollapse.rungs import FLOOR, LATER, LAWS, TELLING, ResidualError, TooShort, read
 from noncollapse.search import EmptyAssumptions, allowed, find, sample
 from noncollapse.text import evidence_lines
 
@@ -282,6 +282,14 @@ def test_assumptions_that_nothing_satisfies_raise() -> None:
         for claim in (toy(states=(assumption,)), toy(alignment, needs=(assumption,))):
             with pytest.raises(EmptyAssumptions, match=assumption.name):
                 climb(claim, TINY)
+
+
+def test_eigenvalues_that_fit_no_others_are_named_with_their_assumption() -> None:
+    claim = CLAIMS["tian-lemma1"]  # draws d = 1, 2 or 3
+    for noise in ((0.1,) * 5, (0.1, 0.1)):
+        long = Assumption("long", "a noise of one length", {"views.noise": (noise,)})
+        with pytest.raises(ValueError, match=r"^tian-lemma1: its domains and 'long' make no Setting: .* views.noise"):
+            sample(claim, (*claim.states, long), 20, seed=0)
 
 
 # --- the laws of the rungs, on Runs given here ------------------------------------------------------------------------
@@ -540,7 +548,30 @@ def test_a_check_can_fail_or_can_pass(claim: Claim) -> None:
     else:
         assert claim.mutants or claim.corrected_by or claim.holds_at
         assert claim.rungs
-        assert set(claim.rungs) <= set(rungs.RUNGS)
+
+
+def test_a_rung_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^toy speaks of a rung 'sdg'.*: name some of exact, flow, descent, sgd$"):
+        toy(rungs=("flow", "sdg"))
+    assert set(LAWS) == set(RUNGS)
+
+
+def test_choices_of_eigenvalues_of_several_lengths_are_named() -> None:
+    mixed = {"views.noise": ((0.1, 0.1), (0.2,), (0.3, 0.3))}
+    says = "choices of views.noise have 1 and 2 eigenvalues: give all as many, or a Spectrum"
+    with pytest.raises(ValueError, match=f"^assumption 'odd': {says}$"):
+        Assumption("odd", "", mixed)
+    with pytest.raises(ValueError, match=f"^toy: {says}$"):
+        toy(vary=mixed)
+    assert Assumption("even", "", {"views.noise": ((0.1, 0.1), (0.3, 0.3))}), "of one length"
+
+
+def test_an_assumption_has_one_name_and_one_sentence_in_all_claims() -> None:
+    sentences: dict[str, set[str]] = {}
+    for claim in CLAIMS.values():
+        for assumption in (*claim.states, *claim.needs):
+            sentences.setdefault(assumption.name.replace(" ", "-"), set()).add(f"{assumption.name}: {assumption.says}")
+    assert [said for said in sentences.values() if len(said) > 1] == []
 
 
 @BY_ID

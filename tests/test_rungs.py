@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_ladder import POINTS, R, given_run, horizon, measured, toy
 
+from derivations.claim import RUNGS
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from noncollapse import rungs
@@ -17,7 +18,7 @@ def wide(setting: Setting) -> float:
     return 9 * FLOOR
 
 
-@pytest.mark.parametrize("rung", rungs.RUNGS)
+@pytest.mark.parametrize("rung", RUNGS)
 def test_slack_widens_the_tolerance_of_every_rung(monkeypatch: pytest.MonkeyPatch, rung: str) -> None:
     given_run(monkeypatch, lambda s, h: np.full(R, 5 * FLOOR))
     assert not measured(rung, R).ok, "5 FLOOR, at every step size and in every replica"
