@@ -31,6 +31,7 @@ from dynamics.setting import SettingError
 from dynamics.trace import Trace, generic, traced
 
 AGREE = 1e-9  # of compiled code with Python, relative to the largest number: rounding, amplified by differences
+SIGNATURES = {"advance": lanes.ADVANCE, "begin": lanes.BEGIN, "between": lanes.BETWEEN, "slopes": lanes.BEGIN}
 OPTIONS: Any = {"error_model": "numpy", "fastmath": {*FLAGS}, "nogil": True}
 
 
@@ -61,12 +62,12 @@ def kernels(
     try:
         space: dict[str, Any] = {"__name__": __name__} | {name: with_helpers(f, _inlined) for name, f in given.items()}
         exec(compile(text, str(path or "<kernels>"), "exec"), space)
-        parts = [space[name] for name in ("advance", "begin", "between") if name in space]
+        parts = {name: space[name] for name in SIGNATURES if name in space}
         if path:
-            for part in parts:  # machine code is found by name: of two fields kept by two runs, one would run for both
+            # machine code is found by name: of two fields kept by two runs, one would run for both
+            for part in parts.values():
                 part.__qualname__ = f"{part.__name__}_{path.stem}"
-        signatures = (lanes.ADVANCE, lanes.BEGIN, lanes.BETWEEN)[: len(parts)]
-        out = tuple(_jit(p, s, path is not None, **OPTIONS) for p, s in zip(parts, signatures, strict=True))
+        out = {name: _jit(part, SIGNATURES[name], path is not None, **OPTIONS) for name, part in parts.items()}
     except NumbaError as error:
         reasons = (x for x in str(error).splitlines() if x.strip() and not x.startswith("Failed in"))
         reason = next(reasons, type(error).__name__)  # numba's last lines only say where it was
@@ -75,26 +76,28 @@ def kernels(
             "scalars, with math or numpy functions, returning a tuple"
         ) from error
     row, memory = kernel_source.rows(n, m, e), kernel_source.memory_rows(kind, n, m, e, how)
-    _compare("field", field, out[1], n, m, row, row["k"], memory)
-    if events is not None:
-        _compare("events", events, out[1], n, m, row, row["g"], memory)
-    return out
+    held = (("field", "begin", row["k"]), ("events", "begin", row["g"]), ("jacobian", "slopes", row["own"]))
+    for name, fill, first in held:
+        if name in given:
+            _compare(name, given[name], out[fill], n, m, row, first, memory)
+    return tuple(out[name] for name in ("advance", "begin", "between") if name in out)
 
 
 def _compare(
-    name: str, function: Function, begin: Any, n: int, m: int, row: dict[str, int], first: int, memory: int
+    name: str, function: Function, fill: Any, n: int, m: int, row: dict[str, int], first: int, memory: int
 ) -> None:
-    """Hold what `begin` puts into the rows from `first` against the function in Python, at some numbers. Raises FieldError.
+    """Hold what `fill` puts into the rows from `first` against the function in Python, at some numbers. Raises FieldError.
 
     Whole numbers of compiled code have 64 bits, and 3 ** k of them is 0 for k = -2: wrong in silence.
     """
-    numbers, S = generic(n + m), np.zeros(memory * lanes.LANES)
+    # a Jacobian's rows may lie beyond the method's memory
+    numbers, S = generic(n + m), np.zeros((memory + n * n) * lanes.LANES)
     S[row["y"] * lanes.LANES :: lanes.LANES][:n] = numbers[:n]
     S[row["q"] * lanes.LANES :: lanes.LANES][:m] = numbers[n:]
-    begin(S, 0)
+    fill(S, 0)
     try:
         with np.errstate(all="ignore"):
-            right = np.array(in_python(function)(*numbers), dtype=float)
+            right = np.array(in_python(function)(*numbers), dtype=float).ravel()
     except Exception:  # where Python has no numbers there is nothing to compare
         return
     found = S[first * lanes.LANES :: lanes.LANES][: len(right)]

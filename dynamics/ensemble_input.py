@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics.columns import Columns, Shape, reals
-from dynamics.compiled import FieldError, Function
+from dynamics.compiled import FieldError
 from dynamics.fingerprint import plain
+from dynamics.helpers import Function, in_python
 from dynamics.run import Array
 from dynamics.trace import generic
 
-AGREE = 1e-4  # a Jacobian against central differences, relative to its largest entry
-STEP = 1e-5  # of those, relative to the largest state: their own error is its square
-ROUNDING = 1e-15  # of a velocity, relative: several operations of 1.1e-16 each
+AGREE = 1e-4  # of a Jacobian's entry, relative: constants of five digits pass, a wrong factor, sign or term does not
+STEP = 1e-5  # of differences, relative to the largest state: their own error is its square
+ROUNDING = 1e-14  # of a velocity, relative to its terms: a hundred operations of 1.1e-16 each
 
 
 def ends_of(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Array:
@@ -93,25 +94,30 @@ def halts(stop: Sequence[bool] | None, events: int) -> NDArray[Any]:
 
 @np.errstate(all="ignore")
 def check_jacobian(field: Function, jacobian: Function, first: Sequence[float], n: int) -> None:
-    """Against differences, at the first member; elsewhere, where there are none: at the edge of where the field is a number."""
+    """Against differences: at the first member, at other states with its parameters, and with other ones. Raises FieldError.
+
+    The first alone would not tell: it may lie where a wrong term is 0, or at the edge of where the field is a number.
+    """
     try:
         shape = reals(_tried(jacobian, first, "jacobian", "the states and parameters of the field"), "jacobian").shape
     except ArithmeticError:
         return
     if shape != (n, n):
         raise FieldError(f"jacobian returns shape {shape}: return {n} rows of {n} numbers, row i for velocity i")
-    for place in (first, generic(len(first))):
+    field, jacobian = in_python(field), in_python(jacobian)
+    for place in (first, [*generic(n), *first[n:]], generic(len(first))):
         try:
-            off, scale = _disagreement(field, jacobian, place, n)
-        except (ArithmeticError, ValueError):  # Python's word for what compiled code calls inf or NaN
+            given, near, allowed = _derivatives(field, jacobian, place, n)
+        except Exception:  # where Python has no numbers there is nothing to compare
             continue
-        if np.isfinite(scale):
-            if not off <= AGREE * scale:
-                where = ", ".join(f"{x:.3g}" for x in place)
-                raise FieldError(
-                    f"jacobian disagrees with differences of the field at ({where}): mend it or leave it out"
-                )
-            return
+        wrong = np.argwhere(~(np.abs(given - near) <= allowed))  # also where the Jacobian is no number
+        if len(wrong) and np.isfinite(near).all():
+            i, j = wrong[0]
+            where = ", ".join(f"{x:.3g}" for x in place)
+            raise FieldError(
+                f"jacobian disagrees with differences of the field, {given[i, j]:.6g} for {near[i, j]:.6g}, in row {i}, column {j} "
+                f"at ({where}): mend it or leave it out"
+            )
 
 
 def _tried(function: Function, first: Sequence[float], name: str, takes: str) -> Any:
@@ -144,14 +150,21 @@ def _callable_with(function: Function, count: int) -> bool:
         return False
 
 
-def _disagreement(field: Function, jacobian: Function, place: Sequence[float], n: int) -> tuple[float, float]:
-    """(largest |J_ij - ∂f_i/∂y_j| beyond rounding, scale), the derivatives by central differences; scale not finite: there are none."""
+def _derivatives(field: Function, jacobian: Function, place: Sequence[float], n: int) -> tuple[Array, Array, Array]:
+    """(J_ij as given, ∂f_i/∂y_j by central differences, how far they may be apart), each (n, n).
+
+    Apart by AGREE, and by the differences' own error: what changes with half the step, what the two sides differ by, as they do
+    at a kink, and rounding of the terms in f_i.
+    """
+
+    def at(step: float) -> Array:
+        """(n, n) f_i where y_j is off by the step."""
+        moved = ([x + step * (i == j) for i, x in enumerate(place)] for j in range(n))
+        return np.array([field(*numbers) for numbers in moved], dtype=float).T
+
     d = STEP * (max(abs(x) for x in place[:n]) or 1.0)
-    columns, largest = [], 0.0
-    for j in range(n):
-        up, down = (np.array(field(*(x + s * d * (i == j) for i, x in enumerate(place))), dtype=float) for s in (1, -1))
-        columns.append((up - down) / (2 * d))
-        largest = max(largest, np.abs(up).max())
-    near = np.array(columns).T
-    off = np.abs(np.array(jacobian(*place), dtype=float) - near).max() - ROUNDING * largest / d
-    return float(off), float(np.maximum(1.0, np.abs(near).max()))  # NaN stays NaN
+    middle, up, down = np.array(field(*place), dtype=float)[:, None], at(d), at(-d)
+    near = (up - down) / (2 * d)
+    own = np.abs(near - (at(d / 2) - at(-d / 2)) / d) + np.abs(up - 2 * middle + down) / d
+    terms = np.abs(middle) + (np.abs(near) @ np.abs(place[:n]))[:, None]
+    return np.array(jacobian(*place), dtype=float), near, AGREE * np.abs(near) + own + ROUNDING * terms / d
