@@ -18,7 +18,7 @@ from dynamics.run import Array
 from dynamics.trace import generic
 
 AGREE = 1e-4  # of a Jacobian's entry, relative: constants of five digits pass, a wrong factor, sign or term does not
-STEP = 1e-5  # of differences, relative to the largest state: their own error is its square
+STEP = 1e-5  # of differences, relative to the states: their own error is its square
 ROUNDING = 1e-14  # of a velocity, relative to its terms: a hundred operations of 1.1e-16 each
 
 
@@ -107,12 +107,10 @@ def check_jacobian(field: Function, jacobian: Function, first: Sequence[float], 
     field, jacobian = in_python(field), in_python(jacobian)
     for place in (first, [*generic(n), *first[n:]], generic(len(first))):
         try:
-            given, near, allowed = _derivatives(field, jacobian, place, n)
+            given, near, wrong = _disagreement(field, jacobian, place, n)
         except Exception:  # where Python has no numbers there is nothing to compare
             continue
-        wrong = np.argwhere(~(np.abs(given - near) <= allowed))  # also where the Jacobian is no number
-        if len(wrong) and np.isfinite(near).all():
-            i, j = wrong[0]
+        for i, j in np.argwhere(wrong):
             where = ", ".join(f"{x:.3g}" for x in place)
             raise FieldError(
                 f"jacobian disagrees with differences of the field, {given[i, j]:.6g} for {near[i, j]:.6g}, in row {i}, column {j} "
@@ -150,21 +148,38 @@ def _callable_with(function: Function, count: int) -> bool:
         return False
 
 
-def _derivatives(field: Function, jacobian: Function, place: Sequence[float], n: int) -> tuple[Array, Array, Array]:
-    """(J_ij as given, ∂f_i/∂y_j by central differences, how far they may be apart), each (n, n).
+def _disagreement(
+    field: Function, jacobian: Function, place: Sequence[float], n: int
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """(J_ij as given, ∂f_i/∂y_j by differences, does no step bring the two together?), each (n, n).
 
-    Apart by AGREE, and by the differences' own error: what changes with half the step, what the two sides differ by, as they do
-    at a kink, and rounding of the terms in f_i.
+    A step that suits one state may be coarse for another: its own size is tried, and the largest state's or 1.
+    """
+    sizes, given = np.abs(place[:n]), np.array(jacobian(*place), dtype=float)
+    near, wrong = given, np.ones((n, n), dtype=bool)
+    for size in (np.full(n, max(sizes.max(), 1.0)), np.where(sizes > 0, sizes, 1.0)):
+        near, allowed = _differences(field, place, STEP * size)
+        # where there are no differences, nothing is wrong; where the Jacobian is no number, it is
+        wrong &= np.isfinite(near).all() & ~(np.abs(given - near) <= allowed)
+        if not wrong.any():
+            break
+    return given, near, wrong
+
+
+def _differences(field: Function, place: Sequence[float], d: Array) -> tuple[Array, Array]:
+    """(∂f_i/∂y_j by central differences, over y_j ± d_j/2, how far from it a right Jacobian may be), each (n, n).
+
+    AGREE, and the differences' own error: what half the step changes, what the two sides differ by, as they do at a kink, and
+    rounding of the terms in f_i and of numbers of order 1, as in 1 + y².
     """
 
-    def at(step: float) -> Array:
-        """(n, n) f_i where y_j is off by the step."""
-        moved = ([x + step * (i == j) for i, x in enumerate(place)] for j in range(n))
+    def at(steps: Array) -> Array:
+        """(n, n) f_i where y_j is off by its step."""
+        moved = ([x + step * (i == j) for i, x in enumerate(place)] for j, step in enumerate(steps.tolist()))
         return np.array([field(*numbers) for numbers in moved], dtype=float).T
 
-    d = STEP * (max(abs(x) for x in place[:n]) or 1.0)
-    middle, up, down = np.array(field(*place), dtype=float)[:, None], at(d), at(-d)
-    near = (up - down) / (2 * d)
-    own = np.abs(near - (at(d / 2) - at(-d / 2)) / d) + np.abs(up - 2 * middle + down) / d
-    terms = np.abs(middle) + (np.abs(near) @ np.abs(place[:n]))[:, None]
-    return np.array(jacobian(*place), dtype=float), near, AGREE * np.abs(near) + own + ROUNDING * terms / d
+    middle, up, down = np.array(field(*place), dtype=float)[:, None], at(d / 2), at(-d / 2)
+    near = (up - down) / d
+    own = np.abs(near - (at(d) - at(-d)) / (2 * d)) + np.abs(up - 2 * middle + down) / (d / 2)
+    terms = 1.0 + np.abs(middle) + (np.abs(near) @ np.abs(place[: len(d)]))[:, None]
+    return near, AGREE * np.abs(near) + own + ROUNDING * terms / d
