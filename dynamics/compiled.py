@@ -11,10 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import numba
@@ -25,14 +23,15 @@ from numba.core.errors import NumbaError
 from dynamics import kernel_source, lanes, taylor_source
 from dynamics.address import address
 from dynamics.analytic import analytic
-from dynamics.fingerprint import NoFingerprint, cached, fingerprint, names_of, plain
+from dynamics.fingerprint import NoFingerprint, cached, fingerprint
+from dynamics.helpers import Function, in_python, with_helpers
 from dynamics.lane_memory import FLAGS
 from dynamics.machine_code import kept_jit
 from dynamics.setting import SettingError
 from dynamics.trace import Trace, generic, traced
 
-Function = Callable[..., Any]
 AGREE = 1e-9  # of compiled code with Python, relative to the largest number: rounding, amplified by differences
+SIGNATURES = {"advance": lanes.ADVANCE, "begin": lanes.BEGIN, "between": lanes.BETWEEN, "slopes": lanes.BEGIN}
 OPTIONS: Any = {"error_model": "numpy", "fastmath": {*FLAGS}, "nogil": True}
 
 
@@ -61,14 +60,14 @@ def kernels(
     given = {name: f for name, f in (("field", field), ("events", events), ("jacobian", jacobian)) if callable(f)}
     path = _kept(text, list(given.values()))
     try:
-        space: dict[str, Any] = {"__name__": __name__} | {name: _with_helpers(f, _inlined) for name, f in given.items()}
+        space: dict[str, Any] = {"__name__": __name__} | {name: with_helpers(f, _inlined) for name, f in given.items()}
         exec(compile(text, str(path or "<kernels>"), "exec"), space)
-        parts = [space[name] for name in ("advance", "begin", "between") if name in space]
+        parts = {name: space[name] for name in SIGNATURES if name in space}
         if path:
-            for part in parts:  # machine code is found by name: of two fields kept by two runs, one would run for both
+            # machine code is found by name: of two fields kept by two runs, one would run for both
+            for part in parts.values():
                 part.__qualname__ = f"{part.__name__}_{path.stem}"
-        signatures = (lanes.ADVANCE, lanes.BEGIN, lanes.BETWEEN)[: len(parts)]
-        out = tuple(_jit(p, s, path is not None, **OPTIONS) for p, s in zip(parts, signatures, strict=True))
+        out = {name: _jit(part, SIGNATURES[name], path is not None, **OPTIONS) for name, part in parts.items()}
     except NumbaError as error:
         reasons = (x for x in str(error).splitlines() if x.strip() and not x.startswith("Failed in"))
         reason = next(reasons, type(error).__name__)  # numba's last lines only say where it was
@@ -77,26 +76,28 @@ def kernels(
             "scalars, with math or numpy functions, returning a tuple"
         ) from error
     row, memory = kernel_source.rows(n, m, e), kernel_source.memory_rows(kind, n, m, e, how)
-    _compare("field", field, out[1], n, m, row, row["k"], memory)
-    if events is not None:
-        _compare("events", events, out[1], n, m, row, row["g"], memory)
-    return out
+    held = (("field", "begin", row["k"]), ("events", "begin", row["g"]), ("jacobian", "slopes", row["own"]))
+    for name, fill, first in held:
+        if name in given:
+            _compare(name, given[name], out[fill], n, m, row, first, memory)
+    return tuple(out[name] for name in ("advance", "begin", "between") if name in out)
 
 
 def _compare(
-    name: str, function: Function, begin: Any, n: int, m: int, row: dict[str, int], first: int, memory: int
+    name: str, function: Function, fill: Any, n: int, m: int, row: dict[str, int], first: int, memory: int
 ) -> None:
-    """Hold what `begin` puts into the rows from `first` against the function in Python, at some numbers. Raises FieldError.
+    """Hold what `fill` puts into the rows from `first` against the function in Python, at some numbers. Raises FieldError.
 
     Whole numbers of compiled code have 64 bits, and 3 ** k of them is 0 for k = -2: wrong in silence.
     """
-    numbers, S = generic(n + m), np.zeros(memory * lanes.LANES)
+    # a Jacobian's rows may lie beyond the method's memory
+    numbers, S = generic(n + m), np.zeros((memory + n * n) * lanes.LANES)
     S[row["y"] * lanes.LANES :: lanes.LANES][:n] = numbers[:n]
     S[row["q"] * lanes.LANES :: lanes.LANES][:m] = numbers[n:]
-    begin(S, 0)
+    fill(S, 0)
     try:
         with np.errstate(all="ignore"):
-            right = np.array(plain(function)(*numbers), dtype=float)
+            right = np.array(in_python(function)(*numbers), dtype=float).ravel()
     except Exception:  # where Python has no numbers there is nothing to compare
         return
     found = S[first * lanes.LANES :: lanes.LANES][: len(right)]
@@ -113,14 +114,14 @@ def _compare(
 @cached
 def explicit(field: Function, n: int, m: int, dense: bool) -> tuple[str, Trace | str]:
     """kind and how of the explicit method that takes less work. dense: are states within steps asked for?"""
-    trace = traced(_with_helpers(field, lambda f: f), n, m)
+    trace = traced(in_python(field), n, m)
     return ("taylor", trace) if trace and taylor_source.worthwhile(trace, n, dense) else ("verner", "")
 
 
 @cached
 def jacobian_kind(field: Function, n: int, m: int) -> str:
     """How the stiff method comes by ∂f/∂y: "complex" steps where the field lets them pass, "differences" where not."""
-    return "complex" if analytic(_with_helpers(field, lambda f: f), n + m) else "differences"
+    return "complex" if analytic(in_python(field), n + m) else "differences"
 
 
 @cached
@@ -137,22 +138,6 @@ def addresses(
     dense = address(between[0], lanes.BETWEEN) if between else 0
     found = address(advance, lanes.ADVANCE), address(begin, lanes.BEGIN), dense
     return found, kernel_source.memory_rows(kind, n, m, e, how)
-
-
-def _with_helpers(function: Function, wrap: Callable[[Function], Any], outer: tuple[Function, ...] = ()) -> Function:
-    """The same function, but the functions that it calls are wrapped; already compiled ones too, from their source."""
-    function = plain(function)
-    if not isinstance(function, FunctionType) or function in outer:
-        return function
-    used = {name: plain(function.__globals__.get(name)) for name in names_of(function.__code__)}
-    inner = {
-        name: wrap(_with_helpers(f, wrap, (*outer, function)))
-        for name, f in used.items()
-        if isinstance(f, FunctionType)
-    }
-    return FunctionType(
-        function.__code__, function.__globals__ | inner, function.__name__, function.__defaults__, function.__closure__
-    )
 
 
 def _inlined(function: Function) -> Any:

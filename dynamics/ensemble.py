@@ -102,7 +102,7 @@ def integrate_many(
     besides (globals, closures, defaults) is compiled in: each new value of it costs a compilation, a parameter's none.
     events(*y, *q) returns a tuple of E numbers, whose first sign changes are found by root finding within the step
     (two within one step pass unseen); one that is 0 at the start counts there; stop (E,) says which end a member. jacobian(*y, *q): n rows of ∂f_i/∂y_j for the
-    stiff method; without it complex steps are taken, or differences where they do not pass (`dynamics.analytic`). method: "auto", "explicit"
+    stiff method, held against the field at a few states; without it complex steps are taken, or differences where they do not pass (`dynamics.analytic`). method: "auto", "explicit"
     or "stiff". progress is called with the number of members done.
 
     Each member's local error, as its method estimates it, is held below rtol max(|y|, |y_new|) + atol (Taylor's method: h |y'|

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dynamics.columns import Columns, Shape, reals
-from dynamics.compiled import FieldError, Function
+from dynamics.compiled import FieldError
 from dynamics.fingerprint import plain
+from dynamics.helpers import Function, in_python
 from dynamics.run import Array
 from dynamics.trace import generic
 
-AGREE = 1e-4  # a Jacobian against central differences, relative to its largest entry
-STEP = 1e-5  # of those, relative to the largest state: their own error is its square
-ROUNDING = 1e-15  # of a velocity, relative: several operations of 1.1e-16 each
+AGREE = 1e-4  # of a Jacobian's entry, relative: constants of five digits pass, a wrong factor, sign or term does not
+STEP = 1e-5  # of differences, relative to the states: their own error is its square
+ROUNDING = 1e-14  # of a velocity, relative to its terms: a hundred operations of 1.1e-16 each
 
 
 def ends_of(t_end: ArrayLike | None, times: ArrayLike | None, grid: Array) -> Array:
@@ -93,25 +94,28 @@ def halts(stop: Sequence[bool] | None, events: int) -> NDArray[Any]:
 
 @np.errstate(all="ignore")
 def check_jacobian(field: Function, jacobian: Function, first: Sequence[float], n: int) -> None:
-    """Against differences, at the first member; elsewhere, where there are none: at the edge of where the field is a number."""
+    """Against differences: at the first member, at other states with its parameters, and with other ones. Raises FieldError.
+
+    The first alone would not tell: it may lie where a wrong term is 0, or at the edge of where the field is a number.
+    """
     try:
         shape = reals(_tried(jacobian, first, "jacobian", "the states and parameters of the field"), "jacobian").shape
     except ArithmeticError:
         return
     if shape != (n, n):
         raise FieldError(f"jacobian returns shape {shape}: return {n} rows of {n} numbers, row i for velocity i")
-    for place in (first, generic(len(first))):
+    field, jacobian = in_python(field), in_python(jacobian)
+    for place in (first, [*generic(n), *first[n:]], generic(len(first))):
         try:
-            off, scale = _disagreement(field, jacobian, place, n)
-        except (ArithmeticError, ValueError):  # Python's word for what compiled code calls inf or NaN
+            given, near, wrong = _disagreement(field, jacobian, place, n)
+        except Exception:  # where Python has no numbers there is nothing to compare
             continue
-        if np.isfinite(scale):
-            if not off <= AGREE * scale:
-                where = ", ".join(f"{x:.3g}" for x in place)
-                raise FieldError(
-                    f"jacobian disagrees with differences of the field at ({where}): mend it or leave it out"
-                )
-            return
+        for i, j in np.argwhere(wrong):
+            where = ", ".join(f"{x:.3g}" for x in place)
+            raise FieldError(
+                f"jacobian disagrees with differences of the field, {given[i, j]:.6g} for {near[i, j]:.6g}, in row {i}, column {j} "
+                f"at ({where}): mend it or leave it out"
+            )
 
 
 def _tried(function: Function, first: Sequence[float], name: str, takes: str) -> Any:
@@ -144,14 +148,38 @@ def _callable_with(function: Function, count: int) -> bool:
         return False
 
 
-def _disagreement(field: Function, jacobian: Function, place: Sequence[float], n: int) -> tuple[float, float]:
-    """(largest |J_ij - ∂f_i/∂y_j| beyond rounding, scale), the derivatives by central differences; scale not finite: there are none."""
-    d = STEP * (max(abs(x) for x in place[:n]) or 1.0)
-    columns, largest = [], 0.0
-    for j in range(n):
-        up, down = (np.array(field(*(x + s * d * (i == j) for i, x in enumerate(place))), dtype=float) for s in (1, -1))
-        columns.append((up - down) / (2 * d))
-        largest = max(largest, np.abs(up).max())
-    near = np.array(columns).T
-    off = np.abs(np.array(jacobian(*place), dtype=float) - near).max() - ROUNDING * largest / d
-    return float(off), float(np.maximum(1.0, np.abs(near).max()))  # NaN stays NaN
+def _disagreement(
+    field: Function, jacobian: Function, place: Sequence[float], n: int
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """(J_ij as given, ∂f_i/∂y_j by differences, does no step bring the two together?), each (n, n).
+
+    A step that suits one state may be coarse for another: its own size is tried, and the largest state's or 1.
+    """
+    sizes, given = np.abs(place[:n]), np.array(jacobian(*place), dtype=float)
+    near, wrong = given, np.ones((n, n), dtype=bool)
+    for size in (np.full(n, max(sizes.max(), 1.0)), np.where(sizes > 0, sizes, 1.0)):
+        near, allowed = _differences(field, place, STEP * size)
+        # where there are no differences, nothing is wrong; where the Jacobian is no number, it is
+        wrong &= np.isfinite(near).all() & ~(np.abs(given - near) <= allowed)
+        if not wrong.any():
+            break
+    return given, near, wrong
+
+
+def _differences(field: Function, place: Sequence[float], d: Array) -> tuple[Array, Array]:
+    """(∂f_i/∂y_j by central differences, over y_j ± d_j/2, how far from it a right Jacobian may be), each (n, n).
+
+    AGREE, and the differences' own error: what half the step changes, what the two sides differ by, as they do at a kink, and
+    rounding of the terms in f_i and of numbers of order 1, as in 1 + y².
+    """
+
+    def at(steps: Array) -> Array:
+        """(n, n) f_i where y_j is off by its step."""
+        moved = ([x + step * (i == j) for i, x in enumerate(place)] for j, step in enumerate(steps.tolist()))
+        return np.array([field(*numbers) for numbers in moved], dtype=float).T
+
+    middle, up, down = np.array(field(*place), dtype=float)[:, None], at(d / 2), at(-d / 2)
+    near = (up - down) / d
+    own = np.abs(near - (at(d) - at(-d)) / (2 * d)) + np.abs(up - 2 * middle + down) / (d / 2)
+    terms = 1.0 + np.abs(middle) + (np.abs(near) @ np.abs(place[: len(d)]))[:, None]
+    return near, AGREE * np.abs(near) + own + ROUNDING * terms / d

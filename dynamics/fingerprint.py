@@ -8,6 +8,7 @@ modules of FIXED are taken for granted.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import lru_cache, wraps
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, ParamSpec, TypeVar
@@ -23,6 +24,13 @@ NUMBERS = (float, int, complex, str, bytes, type(None), np.generic)
 
 class NoFingerprint(Exception):
     """A function reads what cannot be recognised in another process."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """A function that is called by itself. It has no text: machine code of recursion that numba kept ends the run that loads it."""
+
+    name: str
 
 
 def plain(value: Any) -> Any:
@@ -57,12 +65,12 @@ def reads(value: Any, names: tuple[str, ...] = (), outer: tuple[Any, ...] = ()) 
     circles end.
     """
     if isinstance(value, FunctionType):
-        return value.__name__ if value in outer else _function(value, outer)
+        return Again(value.__name__) if value in outer else _function(value, outer)
     if isinstance(value, NUMBERS):
         return type(value), repr(value)  # not the number: 0.0 = -0.0 = False, and NaN is not NaN
     if isinstance(value, ModuleType):
         here = value, names
-        if here in outer or _root(value.__name__) in FIXED:
+        if here in outer or fixed(value.__name__):
             return value.__name__
         taken = [(name, vars(value)[name]) for name in names if name in vars(value)]
         return value.__name__, *((name, reads(x, names, (*outer, here))) for name, x in taken)
@@ -105,11 +113,12 @@ def _text(part: Any) -> str:
         return "\n".join([part.co_code.hex(), *constants, *part.co_names, *part.co_varnames])
     if isinstance(part, type) and issubclass(part, tuple) and part is not tuple:
         return f"{part.__qualname__}{getattr(part, '_fields', ())}"
-    fixed = isinstance(part, BuiltinFunctionType | np.ufunc) or _root(getattr(part, "__module__", None)) in FIXED
-    if fixed and hasattr(part, "__name__"):
+    known = isinstance(part, BuiltinFunctionType | np.ufunc) or fixed(getattr(part, "__module__", None))
+    if known and hasattr(part, "__name__"):
         return f"{type(part).__qualname__} {part.__name__}"
     raise NoFingerprint
 
 
-def _root(module: str | None) -> str:
-    return (module or "").split(".")[0]
+def fixed(module: str | None) -> bool:
+    """Are the contents of a module of this name taken for granted?"""
+    return (module or "").split(".")[0] in FIXED

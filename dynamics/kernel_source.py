@@ -133,8 +133,17 @@ def between(trace: Trace, n: int, m: int, e: int) -> list[str]:
     return ["def between(S, alone, l, h):", *("    " + line for line in body), "    return 0"]
 
 
+def slopes(n: int, m: int, e: int) -> list[str]:
+    """slopes(S, l): the field's own Jacobian at lane l's state, row by row from `own` on, for `dynamics.compiled` to look at."""
+    row = rows(n, m, e)
+    body = ["s = memory(S)", *load("y", row["y"], n), *load("q", row["q"], m)]
+    body += stiff_source.jacobian_lines(n, m, "analytic")
+    body += store(row["own"], [f"m{i}{j}" for i in range(n) for j in range(n)])
+    return ["def slopes(S, l):", *("    " + line for line in body), "    return 0"]
+
+
 def text(kind: str, n: int, m: int, e: int, how: str | Trace) -> str:
-    """advance and begin of one method, and between of Taylor's, to be executed where `field` and, if they are used, `events` and
+    """advance and begin of one method, between of Taylor's, and slopes of a field's own Jacobian, to be executed where `field` and, if they are used, `events` and
     `jacobian` are defined.
 
     kind, and how: "taylor" and the field's trace, "stiff" and the way to its Jacobian (`stiff_source.jacobian_lines`), "verner"
@@ -150,6 +159,7 @@ def text(kind: str, n: int, m: int, e: int, how: str | Trace) -> str:
     head = [*HEAD.splitlines(), *(f"{name} = inline({name})" for name in used)]
     parts = [head, before, advance(kind, n, m, e, loops), begin(kind, n, m, e)]
     parts += [between(how, n, m, e)] if isinstance(how, Trace) else []
+    parts += [slopes(n, m, e)] if how == "analytic" else []
     return "\n".join("\n".join(part) + "\n" for part in parts)
 
 

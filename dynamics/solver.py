@@ -32,6 +32,10 @@ class _Stiff(Exception):
     pass
 
 
+class _NoNumber(Exception):
+    pass
+
+
 @dataclass(frozen=True)
 class Solution:
     """y (T, B, n) at the times asked for; event_times, per event one a member (None: never); how it was made."""
@@ -119,13 +123,33 @@ def _attempt(
 
 
 def _first_zeros(g: Event, y: Callable[[float], Array], steps: Array) -> tuple[float | None, ...]:
-    """Per member, the first root of g(y(t)): bracketed by the integrator's own steps, then found by Brent's method."""
-    values = np.stack([g(y(time)) for time in steps])  # (steps, B)
-    crossed = np.sign(values[1:]) != np.sign(values[:-1])
-    out: list[float | None] = []
-    for member in range(values.shape[1]):
-        where = np.flatnonzero(crossed[:, member])
-        i = int(where[0]) if len(where) else -1
-        root = lambda time, b=member: float(g(y(time))[b])  # noqa: E731
-        out.append(float(brentq(root, steps[i], steps[i + 1], xtol=1e-12)) if len(where) else None)  # pyright: ignore[reportArgumentType]
+    """Per member, the first root of g(y(t)): bracketed by the integrator's own steps, then found by Brent's method.
+
+    As in `dynamics.lanes`: 0 at the start counts there, and what is no number never counts, neither at a step's end nor within.
+    """
+    with np.errstate(all="ignore"):  # a g that is no number here is of no harm
+        values = np.stack([g(y(time)) for time in steps])  # (steps, B)
+        before, after = values[:-1], values[1:]
+        crossed = ((before < 0) & (after >= 0)) | ((before > 0) & (after <= 0))  # all false of NaN
+        out: list[float | None] = []
+        for member in range(values.shape[1]):
+            own = lambda time, b=member: float(g(y(time))[b])  # noqa: E731
+            roots = (_root(own, steps[i], steps[i + 1]) for i in np.flatnonzero(crossed[:, member]))
+            at_start = values[0, member] == 0
+            out.append(float(steps[0]) if at_start else next((x for x in roots if x is not None), None))
     return tuple(out)
+
+
+def _root(g: Callable[[float], float], a: float, b: float) -> float | None:
+    """Of a function of two signs at a and b; None where it ceases to be a number between them."""
+
+    def number(time: float) -> float:
+        value = g(time)
+        if np.isnan(value):
+            raise _NoNumber
+        return value
+
+    try:
+        return float(brentq(number, a, b, xtol=1e-12))  # pyright: ignore[reportArgumentType]
+    except _NoNumber:
+        return None

@@ -95,3 +95,33 @@ def test_whole_numbers_that_compiled_code_cannot_hold_are_refused(field, method:
 def test_so_are_those_of_events() -> None:
     with pytest.raises(FieldError, match=r"events gives .* number 1 at"):
         integrate_many(decay, (1.0,), (), 5.0, events=lambda x: (x - 0.5, x - BASE**POWER))
+
+
+def test_so_are_those_of_a_jacobian() -> None:
+    """Its row was 0 there, and the stiff method ran with it."""
+    slowly = lambda x: (-x / 9.0,)  # noqa: E731
+    with pytest.raises(FieldError, match=r"jacobian gives -?0 when compiled and -0.111111 in Python"):
+        integrate_many(slowly, (1.0,), (), 1.0, jacobian=lambda x: ((-1.0 * BASE**POWER,),), method="stiff")
+
+
+@njit
+def frozen(x):
+    return BASE * x
+
+
+def by_frozen(x):
+    return (-frozen(x),)
+
+
+def frozen_rows(x):
+    return ((-frozen(1.0),),)
+
+
+def test_a_jacobian_is_held_against_what_the_field_reads_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    for base in (3.0, 2.0):
+        monkeypatch.setitem(globals(), "BASE", base)
+        assert frozen(1.0) == 3.0  # as compiled first
+        out = integrate_many(by_frozen, (1.0,), (), 1.0, jacobian=frozen_rows, method="stiff")
+        assert abs(float(out.y[0]) - math.exp(-base)) < 1e-6  # 10² rtol
+        with pytest.raises(FieldError, match="disagrees"):
+            integrate_many(by_frozen, (1.0,), (), 1.0, jacobian=lambda x, wrong=5.0 - base: ((-wrong,),))

@@ -95,3 +95,47 @@ def test_one_that_ceases_to_be_a_number_has_no_root_there(method: str) -> None:
     """From 0.5 the state falls below 0 at t = 0.5, where the square root, 1 below its level, becomes NaN."""
     out = integrate_many(lambda x: (-1.0,), (0.5,), (), 1.0, events=lambda x: (np.sqrt(x) - 1.0,), method=method)
     assert out.ok.all() and np.isnan(out.event_times).all()
+
+
+def gaps(t):
+    """No numbers from 0.5 on; none before 0.5; none for some steps, later 0 at t = 0.8; none where it changes its sign; 0
+    throughout; 0, then none."""
+    nan = np.nan
+    return (
+        1.0 if t < 0.5 else nan, nan if t < 0.5 else 1.0, nan if 5e-4 < t < 0.05 else t - 0.8,
+        nan if 0.3 < t < 0.6 else t - 0.45, 0.0 * t, 0.0 if t == 0.0 else nan,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [clock, clock_by_stages])
+@pytest.mark.parametrize("alone", range(6))
+def test_what_is_no_number_never_counts_in_the_lanes_or_the_solver(field, alone: int) -> None:
+    """The solver took NaN for the other sign, or ended in an error of scipy's."""
+    expected = [np.nan, np.nan, 0.8, np.nan, 0.0, 0.0]
+    out = integrate_many(field, (0.0,), (), 1.0, events=gaps)
+    assert np.allclose(out.event_times, expected, rtol=0, atol=1e-9, equal_nan=True)  # ten times ROOT_TOLERANCE
+    event = lambda y: np.array([gaps(t)[alone] for t in y[:, 0]])  # noqa: E731
+    plain = integrate(lambda _, y: np.ones_like(y), np.zeros((1, 1)), np.array([0.0, 1.0]), events=[event])
+    found = np.array(plain.event_times, dtype=float)[0]  # None, never, becomes NaN
+    assert np.allclose(found, expected[alone], rtol=0, atol=1e-9, equal_nan=True)  # xtol 1e-12, and rounding
+
+
+def falling(_, y):
+    return -np.ones_like(y)
+
+
+def test_an_event_of_the_solver_may_leave_the_range_of_its_formula() -> None:
+    """√x of a state that falls below 0: no warning, which here is an error."""
+    event = lambda y: np.sqrt(y[:, 0]) - np.sqrt(0.45)  # noqa: E731
+    out = integrate(falling, np.array([[0.5]]), np.array([0.0, 1.0]), events=[event])
+    assert np.allclose(out.event_times, 0.05, rtol=0, atol=1e-9)  # xtol 1e-12, and rounding
+
+
+def test_an_events_own_error_is_not_taken_for_a_missing_number() -> None:
+    def broken(y):
+        if abs(y[0, 0] - 0.2) < 1e-3:  # near its root; no step ends there
+            raise ValueError("mine")
+        return y[:, 0] - 0.2
+
+    with pytest.raises(ValueError, match="mine"):
+        integrate(falling, np.array([[0.5]]), np.array([0.0, 1.0]), events=[broken])

@@ -94,6 +94,82 @@ def test_a_changed_module_counts() -> None:
         assert abs(falls(by_module) - rate) < 1e-6 and abs(falls(by_compiled_of_a_module) - rate) < 1e-6  # 10² rtol
 
 
+@njit
+def frozen(x):
+    return RATE * x
+
+
+def by_compiled_of_a_compiled_of_a_module(x):
+    return (-shelf.outer(x),)
+
+
+def by_closure() -> Callable[..., tuple]:
+    inner = frozen
+    return lambda x: (-inner(x),)
+
+
+def by_module_of_a_module(x):
+    return (-shelf.deeper.times(x),)
+
+
+def by_recursion() -> Callable[..., tuple]:
+    """RATE x, by taking a step down first."""
+
+    @njit
+    def times(x, k):
+        if k == 0:
+            return RATE * x
+        return times(x, k - 1)
+
+    return lambda x: (-times(x, 2),)
+
+
+def by_compiled_default(x, inner=frozen):
+    return (-inner(x),)
+
+
+PARTS = (frozen, 1.0)
+
+
+def by_tuple_of_functions(x):
+    inner, _ = PARTS
+    return (-inner(x),)
+
+
+FIELDS = [
+    by_compiled_default,
+    by_tuple_of_functions,
+    by_compiled_of_a_module,
+    by_compiled_of_a_compiled_of_a_module,
+    by_module_of_a_module,
+]
+
+
+@pytest.mark.filterwarnings("ignore:First-class function type")  # numba's, of functions in a tuple
+@pytest.mark.parametrize("field", [*FIELDS, by_closure(), by_recursion()])
+def test_what_a_compiled_helper_reads_counts_wherever_it_stands(field, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled helper that has been called keeps the rate of that call, in compiled code and in Python."""
+    deeper = ModuleType("deeper")
+    deeper.shelf, deeper.times = shelf, frozen  # pyright: ignore[reportAttributeAccessIssue]  a circle of modules
+    parts = {"times": frozen, "outer": njit(lambda x: shelf.deeper.times(x)), "deeper": deeper}  # pyright: ignore[reportAttributeAccessIssue]
+    for name, value in parts.items():
+        monkeypatch.setattr(shelf, name, value, raising=False)
+    monkeypatch.setitem(globals(), "RATE", 1.0)
+    njit(field)(1.0)  # if it is not compiled yet
+    for rate in (2.0, 3.0, 1.0):
+        monkeypatch.setitem(globals(), "RATE", rate)
+        assert abs(falls(field) - rate) < 1e-6  # 10² rtol; the rates are 1 apart
+    assert shelf.times is frozen and frozen(1.0) == 1.0  # pyright: ignore[reportAttributeAccessIssue]  the user's own stay as they are
+
+
+@pytest.mark.parametrize("method", ["explicit", "stiff"])
+def test_helpers_of_a_module_or_a_closure_need_not_be_compiled(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = helper
+    monkeypatch.setattr(shelf, "times", helper, raising=False)
+    for field in (by_compiled_of_a_module, lambda x: (-inner(x),)):
+        assert abs(math.exp(-1.0) - integrate_many(field, (1.0,), (), 1.0, method=method).y[0]) < 1e-6  # 10² rtol
+
+
 def test_a_module_changed_between_runs_counts(tmp_path: Path) -> None:
     """The file of machine code that the first run leaves is not the second's."""
     field = "import math\nimport shelf\n\n\ndef field(x):\n    return (-shelf.RATE * math.tanh(x),)\n"
@@ -153,3 +229,8 @@ def test_what_has_no_print_is_not_kept() -> None:
     with pytest.raises(NoFingerprint):
         fingerprint(lambda x: thing)
     assert compiled._kept("text", [lambda x: thing]) is None
+
+
+def test_recursion_is_not_kept() -> None:
+    """numba keeps such code with a symbol that is nowhere: the process that loads it is aborted by LLVM."""
+    assert compiled._kept("text", [by_recursion()]) is None
