@@ -15,9 +15,8 @@ from dynamics.fingerprint import fixed, names_of, plain
 
 Function = Callable[..., Any]
 Wrap = Callable[[Function], Any]
-Made = dict[
-    Any, Any
-]  # from a helper to what stands for it, there before it is complete: circles end, and recursion is kept
+# from a helper to what stands for it, there before it is complete: circles end, and recursion is kept
+Made = dict[Any, Any]
 
 
 def in_python(function: Function) -> Function:
