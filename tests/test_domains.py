@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_ladder import EQUAL, HOLDS, toy
+from toy_claims import EQUAL, HOLDS, toy
 
 from derivations.assumption import Assumption
 from noncollapse.search import allowed

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_ladder import POINTS, R, given_run, horizon, measured, toy
+from toy_claims import R, given_run, horizon, measured, toy
 
+from derivations.contrastive import POINTS
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from noncollapse import rungs
