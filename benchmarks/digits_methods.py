@@ -14,11 +14,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from tqdm import tqdm
 from dynamics.run import Run
 from full_models.methods import METHODS
 from full_models.training import Recipe, train
+from noncollapse.engine import processes
 from noncollapse.training import folder_of, training_hash
 
 SEEDS, STANDARD_ERRORS = 5, 4.0
@@ -65,7 +64,7 @@ def trained(results: Path, one: Recipe) -> Run:
 
 def all_trained(results: Path, plan: Sequence[Recipe], jobs: int) -> list[Run]:
     """The runs of the recipes, in their order, by so many processes."""
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with processes(jobs)() as pool:
         return list(tqdm(pool.map(partial(trained, results), plan), total=len(plan), unit="run", file=sys.stderr))
 
 

@@ -48,9 +48,20 @@ def processes(device: str) -> Iterator[tuple[World, str]]:
     if device.startswith("cuda"):
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    try:
+    with joined("nccl" if device.startswith("cuda") else "gloo"):
         yield world(), device
+
+
+@contextmanager
+def joined(backend: str, **how: Any) -> Iterator[None]:
+    """One group of processes inside the block; `how`: as for torch's `init_process_group`, by default by torchrun's words."""
+    # Before there is a group: this module's functions keep the one they find as the default of an argument, and with it
+    # gloo's threads, which would listen still while Python ends. DistributedDataParallel imports it at its first use.
+    import torch.distributed.nn.functional  # noqa: F401
+
+    dist.init_process_group(backend, **how)
+    try:
+        yield
         dist.barrier()  # none leaves while another still speaks to it
     finally:
         dist.destroy_process_group()

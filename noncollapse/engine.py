@@ -5,17 +5,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from noncollapse.errors import UsageError
 
 Engine = Callable[[], AbstractContextManager[Executor]]
 WATCH = 1.0  # seconds between a worker's looks at its parent
+KNOCK = 10.0  # seconds for a scheduler's machine to answer; where it says no it does so at once
 
 
 def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
@@ -27,7 +30,7 @@ def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
     def pool() -> Iterator[Executor]:
         others = set(multiprocessing.active_children())
         context = multiprocessing.get_context(method)
-        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+        executor = _Processes(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
         try:
             yield executor
         except BaseException:  # interrupted: what is running is dropped, what is recorded stays
@@ -38,6 +41,27 @@ def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
         executor.shutdown()
 
     return pool
+
+
+class _Processes(ProcessPoolExecutor):
+    """A pool whose workers are deaf to interrupts from their first instruction on; `submit` is what starts them."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with _interrupts_held():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """An interrupt waits for the end of the block; processes and threads that the block starts never see one.
+
+    Else a worker that still imports answers with a traceback, and between a fork and its end Python may drop it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def dask(address: Any = None) -> Engine:
@@ -53,14 +77,29 @@ def dask(address: Any = None) -> Engine:
         except ImportError:
             raise UsageError('dask is not installed: pip install "noncollapse[dask]"') from None
         try:
+            if isinstance(address, str):
+                _knock(address)
             client = Client(address)
         except (OSError, ValueError) as error:  # ValueError: an address that is none
             raise UsageError(f"no dask scheduler at {address} ({error}): give the address that it prints") from None
-        # pure = False: dask would otherwise run equal calls once, by a hash of their arguments
-        with client, client.get_executor(pure=False) as executor:
-            yield executor
+        with client:
+            # pure = False: dask would otherwise run equal calls once, by a hash of their arguments
+            executor = client.get_executor(pure=False)
+            try:
+                yield executor
+            except BaseException:  # interrupted: as for processes
+                executor.shutdown(wait=False)
+                raise
+            executor.shutdown()
 
     return cluster
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nothing listens at a TCP address: dask itself asks again for half a minute."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme in ("tcp", "tls") and parts.port:
+        socket.create_connection((parts.hostname, parts.port), KNOCK).close()
 
 
 def engine_named(name: str) -> Engine:

@@ -96,7 +96,7 @@ def outcomes(
     """(index, work(*tasks[index]) or the exception it raised) of every task, once each, as they come.
 
     Tasks that were lost with a broken pool are given to a new one. Raises SweepError if that happens PATIENCE times in a
-    row without a result. On an interrupt what is queued is cancelled and the engine closed.
+    row without a result. On an interrupt the engine is closed, which drops what is queued.
     """
     waiting, fruitless = set(range(len(tasks))), 0
     while waiting:
@@ -105,14 +105,10 @@ def outcomes(
             futures: dict[Future[Any], int] = {}
             with suppress(BrokenExecutor):  # a worker died already: what was submitted fails below, what was not waits
                 futures.update((executor.submit(work, *tasks[i]), i) for i in sorted(waiting))
-            try:
-                for future in as_completed(futures):
-                    if not _lost(future):
-                        waiting.discard(futures[future])
-                        yield futures[future], future.exception() or future.result()
-            finally:
-                for future in futures:
-                    future.cancel()
+            for future in as_completed(futures):
+                if not _lost(future):
+                    waiting.discard(futures[future])
+                    yield futures[future], future.exception() or future.result()
         fruitless = fruitless + 1 if len(waiting) == before else 0
         if fruitless == PATIENCE:
             raise SweepError(

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_ladder import EQUAL, HOLDS, TINY, VARY, alignment, toy
+from toy_claims import EQUAL, HOLDS, TINY, VARY, alignment, toy
 
 from derivations.assumption import Interval
 from derivations.contrastive import unit_identity

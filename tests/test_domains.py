@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_ladder import EQUAL, HOLDS, toy
+from toy_claims import EQUAL, HOLDS, toy
 
 from derivations.assumption import Assumption
 from derivations.claim import Claim

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import sympy as sp
-from test_ladder import EQUAL, HOLDS, PROVED, TINY, VARY, alignment, toy
+from toy_claims import EQUAL, HOLDS, PROVED, TINY, VARY, alignment, toy
 
 from derivations.assumption import Assumption
 from derivations.claim import Claim

@@ -37,9 +37,9 @@ def alive(pid: int) -> bool:
 
 
 def workers(pid: int) -> list[int]:
-    """The worker processes that `pid` has started."""
+    """The worker processes that `pid` has started: all its children but the one that keeps count of semaphores."""
     children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [c for c in children if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
+    return [c for c in children if "resource_tracker" not in Path(f"/proc/{c}/cmdline").read_text()]
 
 
 def until(condition, seconds: float) -> bool:
@@ -47,21 +47,55 @@ def until(condition, seconds: float) -> bool:
     while time.monotonic() < end:
         if condition():
             return True
-        time.sleep(0.05)
+        time.sleep(0.01)
     return False
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which only Linux has")
+def started(words: tuple[str, ...], results: Path) -> subprocess.Popen[str]:
+    """The command, leader of a process group of its own, as a shell starts it."""
+    command = [sys.executable, "-m", "noncollapse", *words, "--results", str(results)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which only Linux has")
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize(
+    ("words", "later"),
+    [
+        (SWEEP, 0.0),
+        (SWEEP, 0.1),
+        (SWEEP, 0.3),
+        (SWEEP, 0.6),
+        (("verify", "-j", "2"), 0.0),
+        (("verify", "-j", "2"), 0.3),
+    ],
+)
+def test_an_interrupt_while_workers_start_is_one_sentence(words: tuple[str, ...], later: float, tmp_path: Path) -> None:
+    """Ctrl-C goes to every process of the group; `later`: seconds after there is a worker, which imports for one."""
+    process = started(words, tmp_path)
+    assert until(lambda: process.poll() is None and workers(process.pid), 30), "a worker starts"
+    time.sleep(later)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1].startswith("noncollapse: interrupted: what was computed is kept")
+    assert "Traceback" not in err, err
+
+
+@NEEDS_PROC
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_sweep_leaves_no_worker(sent: signal.Signals, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "noncollapse", *SWEEP, "--results", str(tmp_path)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = started(SWEEP, tmp_path)
     assert until(lambda: process.poll() is None and len(workers(process.pid)) == 2, 30), "two workers start"
-    started = workers(process.pid)
+    left = workers(process.pid)
     time.sleep(1.0)  # past the start of Python in a worker; before that it still imports, and ends with its pipe
     process.send_signal(sent)
     _, err = process.communicate(timeout=30)
-    assert until(lambda: not any(alive(pid) for pid in started), 20 + WATCH), "they end by themselves"
+    assert until(lambda: not any(alive(pid) for pid in left), 20 + WATCH), "they end by themselves"
     if sent == signal.SIGTERM:
         assert process.returncode == 143  # 128 + 15, as a shell counts it
         assert err.strip().splitlines()[-1].startswith("noncollapse: interrupted: what was computed is kept")

@@ -18,6 +18,7 @@ from full_models import losses, parallel
 from full_models.parallel import World, gather, whole_batch, world
 
 PROCESSES, N, D, K = 2, 12, 6, 4
+TASKS = Path("/proc/self/task")  # a folder a thread, with its name in `comm`; only Linux has it
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "nt_xent": losses.nt_xent,
     "info_nce": losses.info_nce,
@@ -65,9 +66,15 @@ def _blind(z: Tensor) -> Tensor:
 
 
 def worker(rank: int, folder: str) -> None:
-    """Gradients of every loss through every seam, as DistributedDataParallel leaves them."""
+    """Writes what `gathered` finds, and the threads that are left once the processes have parted."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=PROCESSES)
+    with parallel.joined("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=PROCESSES):
+        torch.save(gathered(rank), f"{folder}/{rank}.pt")
+    Path(f"{folder}/{rank}.threads").write_text("".join(name.read_text() for name in TASKS.glob("*/comm")))
+
+
+def gathered(rank: int) -> dict[str, Tensor]:
+    """Gradients of every loss through every seam, as DistributedDataParallel leaves them."""
     share = N // PROCESSES
     mine = slice(rank * share, (rank + 1) * share)
     out: dict[str, Tensor] = {}
@@ -86,16 +93,20 @@ def worker(rank: int, folder: str) -> None:
     rows = torch.arange(3) + 10 * rank
     out["rows"] = gather(rows)
     out["world"] = torch.tensor(world())
-    torch.save(out, f"{folder}/{rank}.pt")
-    dist.barrier()  # whose connection closes while the other process still uses it aborts that one
-    dist.destroy_process_group()
+    return out
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
+def met(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the processes have met, and written."""
     folder = tmp_path_factory.mktemp("gloo")
     mp.spawn(worker, args=(str(folder),), nprocs=PROCESSES)  # pyright: ignore[reportPrivateImportUsage]
-    return [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(PROCESSES)]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def measured(met: Path) -> list[dict[str, Tensor]]:
+    return [torch.load(met / f"{rank}.pt", weights_only=True) for rank in range(PROCESSES)]
 
 
 def alone(name: str) -> tuple[Tensor, Tensor]:
@@ -144,6 +155,14 @@ def test_a_gather_is_differentiable_twice(measured: list[dict[str, Tensor]]) -> 
         z = process["z"]
         assert torch.equal(process["slope"], PROCESSES * 3 * z**2)  # whole numbers below 2^53
         assert torch.equal(process["bend"], PROCESSES**2 * 36 * z**3)  # whole numbers below 2^53
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="reads /proc, which only Linux has")
+def test_no_thread_of_gloo_outlives_the_group(met: Path) -> None:
+    """One that still listens while Python ends hears the other process hang up, in a process half taken down."""
+    for rank in range(PROCESSES):
+        names = (met / f"{rank}.threads").read_text().split()
+        assert names and not [name for name in names if "gloo" in name]
 
 
 def test_one_process_gathers_nothing() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_ladder import POINTS, R, given_run, horizon, measured, toy
+from toy_claims import R, given_run, horizon, measured, toy
 
 from derivations.claim import RUNGS
+from derivations.contrastive import POINTS
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from noncollapse import rungs

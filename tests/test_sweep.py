@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -260,6 +262,18 @@ def test_a_dask_task_that_kills_every_worker_fails_alone(cluster: Any, tmp_path:
     assert recorded(folder) == ITEMS[:-2]
 
 
+def test_an_interrupt_does_not_wait_for_what_dask_is_at(cluster: Any) -> None:
+    def interrupted() -> None:
+        with dask(cluster.scheduler_address)() as executor:
+            executor.submit(time.sleep, 60)
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - began < 30  # half of what the task takes
+
+
 def test_dask_that_is_missing_or_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with pytest.raises(UsageError, match=r'dask is not installed: pip install "noncollapse\[dask\]"'):
@@ -275,6 +289,33 @@ def test_a_dask_address_that_is_none_is_named(error: Exception, monkeypatch: pyt
     says = rf"no dask scheduler at foo \({error}\): give the address that it prints"
     with pytest.raises(UsageError, match=says), engine_named("dask:foo")():
         pass
+
+
+@pytest.mark.parametrize("scheme", ["", "tcp://", "tls://"])
+def test_a_port_at_which_nothing_listens_is_named_at_once(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dask is never asked: it would ask again for half a minute."""
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=lambda _: pytest.fail("dask was asked")))
+    with socket.socket() as bound:  # to a port that is free, and kept from others; it does not listen
+        bound.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"no dask scheduler at {address} .*refused"), dask(address)():
+            pass
+
+
+def test_a_scheduler_that_is_slow_to_greet_is_dask_s_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What listens is handed over to dask, whether it has said a word or not."""
+    asked: list[str] = []
+
+    def client(address: str) -> None:
+        asked.append(address)
+        raise OSError("timed out after 30 s")
+
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UsageError, match="timed out after 30 s"), dask(address)():
+            pass
+    assert asked == [address]
 
 
 def wordless(job: verify.Job) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_ladder import toy
+from toy_claims import toy
 
 from derivations.claim import Transfer
 from noncollapse import sources, transfer
