@@ -55,13 +55,23 @@ class _Processes(ProcessPoolExecutor):
 def _interrupts_held() -> Iterator[None]:
     """An interrupt waits for the end of the block; processes and threads that the block starts never see one.
 
-    Else a worker that still imports answers with a traceback, and between a fork and its end Python may drop it.
+    Else a worker that still imports answers with a traceback, and between a fork and its end Python may drop it. A mask is not
+    enough: another thread without one takes the signal, and Python's main thread then answers it in the midst of the block.
     """
+    met: list[int] = []
+    answer = signal.getsignal(signal.SIGINT)
+    ours = callable(answer) and threading.current_thread() is threading.main_thread()  # no other may set a handler
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, _: met.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if ours:
+            signal.signal(signal.SIGINT, answer)
+        if met:
+            signal.raise_signal(signal.SIGINT)
 
 
 def dask(address: Any = None) -> Engine:

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from noncollapse import cli
-from noncollapse.engine import WATCH
+from noncollapse.engine import WATCH, _interrupts_held
 
 ROOT = Path(__file__).resolve().parent.parent
 # a minute of descents, so that workers are at work when it is killed
@@ -84,6 +85,23 @@ def test_an_interrupt_while_workers_start_is_one_sentence(words: tuple[str, ...]
     assert process.returncode == 130
     assert err.strip().splitlines()[-1].startswith("noncollapse: interrupted: what was computed is kept")
     assert "Traceback" not in err, err
+
+
+def test_an_interrupt_waits_though_another_thread_takes_it() -> None:
+    """Python answers in its main thread whatever thread took the signal, unless the handler itself waits."""
+    done, over = False, threading.Event()
+    other = threading.Thread(target=over.wait)  # no mask
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), _interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            done = True
+    finally:
+        over.set()
+        other.join()
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @NEEDS_PROC
