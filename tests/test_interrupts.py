@@ -89,18 +89,23 @@ def test_an_interrupt_while_workers_start_is_one_sentence(words: tuple[str, ...]
 
 def test_an_interrupt_waits_though_another_thread_takes_it() -> None:
     """Python answers in its main thread whatever thread took the signal, unless the handler itself waits."""
-    done, over = False, threading.Event()
+    met, over = [], threading.Event()
+
+    def held() -> None:
+        with _interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            met.append("the end of the block")
+
     other = threading.Thread(target=over.wait)  # no mask
     other.start()
     try:
-        with pytest.raises(KeyboardInterrupt), _interrupts_held():
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.1)
-            done = True
+        with pytest.raises(KeyboardInterrupt):
+            held()
     finally:
         over.set()
         other.join()
-    assert done
+    assert met
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
