@@ -1,13 +1,15 @@
 """InfoNCE of N samples, value and gradient: project and peers in one run. `python -m benchmarks.infonce [--quick]`.
 
-The methods stand in `benchmarks.infonce_methods`; tau = 0.1, cosine critic. The bound of a row is 6 N² d operations (NT-Xent,
-N its rows, whose scores are a symmetric matrix: 4) at the measured rate of large products and N² exponentials at the fastest
-rate in cache that is known here (numpy's, torch's, or the project's own); `bound_at_shape_s` takes the products at the rate of
-their own shapes instead, blocks of rows x d x N, which no library runs at the large rate where d is small. Memory is the peak
-beyond the inputs, in a process of its own in which compilers are loaded already. Errors are against float64 autograd where
-that fits. The machine's speed drifts within seconds, for minutes: a row is 5 rounds (9 where the goals are, 1 with --quick),
-spread over the whole run, all rows taking turns. In each the run, the machine's rates, and where the goals are the naive form,
-are timed one after another, each at the fastest of 3 (a run beyond N = 8192 once); a row's ratios are the medians of its rounds'.
+The methods stand in `benchmarks.infonce_methods`; tau = 0.1, cosine critic. The columns are explained in COLUMNS, which the
+record repeats; the bounds stand in `benchmarks.infonce_bounds`. Operations are 6 N² d (NT-Xent, N its rows, whose scores are a symmetric matrix: 4) and N² exponentials. Memory
+is the peak beyond the inputs, in a process of its own in which compilers are loaded already. Errors are against float64
+autograd where that fits. No random number is drawn in what is timed.
+
+The machine's speed drifts within seconds, for minutes: a row is 5 rounds (9 where the goals are, 1 with --quick), spread over
+the whole run, all rows taking turns. In each the run, the machine's rates, and where the goals are the naive form, are timed
+one after another, each at the fastest of 3 (a run beyond N = 8192 once); a row's ratios are the medians of its rounds'. A share
+of the bound beyond 1 would mean that the machine sped up between the two, or that the project's tiles beat every product of
+numpy and torch.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -29,15 +31,36 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import plot
-from benchmarks.infonce_methods import METHODS, Gradients, by_torch, call, naive, prepare, views
-from full_models.losses import blocked, info_nce, nt_xent
-from full_models.losses.exponential import exponentials
+from benchmarks.infonce_bounds import bounds, rates
+from benchmarks.infonce_methods import (
+    METHODS,
+    NO_LIGHTLY,
+    Gradients,
+    by_torch,
+    call,
+    has_lightly,
+    naive,
+    prepare,
+    views,
+)
+from full_models.losses import info_nce, nt_xent
 
 DTYPES = ("float64", "float32")
 PLAIN_LIMIT = 8192  # from here on the N x N matrices of naive and plain forms are gigabytes each
 GOALS = {"times naive": 4.0, "times less memory": 30.0, "share of the bound": 0.75}
 GOAL_N = 4096
 OPERATIONS = {False: 6, True: 4}  # times N² d, of InfoNCE and of NT-Xent
+COLUMNS = {
+    "bound_s": "the products at the best rate of numpy and torch at any shape, 1024³ or the blocks' own, and the exponentials at "
+               "the fastest rate in cache that is known here (numpy's, torch's, or the project's own)",
+    "share_of_bound": "bound_s over seconds",
+    "blas_s": "the same with the products at the libraries' rates at the shapes of blocks of rows: no bound, own tiles may be faster",
+    "times_blas": "seconds over blas_s, below 1 where the project is faster than the libraries' products of blocks",
+    "e_by_memory_s": "the N² exponentials written once and read once at the rate of copies in memory: blocked moves so much, by a cache as "
+                     "long as a block of 1056 bytes x N fits one; naive and autograd several times as much by memory; NT-Xent: blocked none",
+    "times_naive": "the naive form's float64 seconds over these, in turn where the goals are",
+    "mib": "peak of memory beyond the inputs",
+}  # fmt: skip
 
 
 def compiler_memory() -> float:
@@ -45,47 +68,6 @@ def compiler_memory() -> float:
     return harness.peak_memory(
         partial(prepare, "blocked", 256, 16, "float64"), partial(call, "blocked", 256, 16, "float64"), fresh=True
     )
-
-
-EXPONENTIALS: dict[str, Callable[[Any, Any], Any]] = {
-    "numpy": lambda x, y: np.exp(x, out=y),
-    "torch": lambda x, y: torch.exp(torch.from_numpy(x), out=torch.from_numpy(y)),
-    "own": exponentials,
-}
-
-
-def rates(dtype: str, repeats: int = 9) -> dict[str, float]:
-    """Products (best of numpy and torch at 1024³, GFLOP/s) and exponentials in cache (G/s), at their fastest repeat."""
-    a = np.random.default_rng(0).standard_normal((1024, 1024)).astype(dtype)
-    out = {f"products {dtype}, GFLOP/s": 2e-9 * 1024**3 / _fastest(_product(a, a, np.empty_like(a)), repeats)}
-    x, y = -np.abs(a.ravel()[: 2**14]), np.empty(2**14, dtype)  # 128 KB of float64 each: in the second cache
-    for name, exp in EXPONENTIALS.items():
-        many = lambda exp=exp: [exp(x, y) for _ in range(50)]  # noqa: E731
-        out[f"exponentials {dtype} by {name}, G/s"] = 50e-9 * len(x) / harness.measure(many, repeats).minimum
-    return out
-
-
-@lru_cache(maxsize=32)
-def seconds_at_shape(N: int, d: int, dtype: str) -> float:
-    """The three products of a block of rows, u kᵀ, s k and sᵀ u, at their own shapes, times the number of blocks."""
-    rows, rng = min(N, blocked.BLOCK // np.dtype(dtype).itemsize), np.random.default_rng(0)
-    u, k, s = (rng.standard_normal(shape).astype(dtype) for shape in ((rows, d), (N, d), (rows, N)))
-    forms = (  # both layouts of a result: which of them a library runs faster is its own affair
-        [*_product(u, k.T, s)],
-        [*_product(s, k, np.empty_like(u)), *_product(k.T, s.T, np.empty((d, rows), dtype))],
-        [*_product(s.T, u, np.empty_like(k)), *_product(u.T, s, np.empty((d, N), dtype))],
-    )
-    return N / rows * sum(_fastest(same, 7) for same in forms)
-
-
-def _product(a: Any, b: Any, out: Any) -> list[Callable[[], Any]]:
-    """a b by numpy and by torch."""
-    x, y, z = (torch.from_numpy(m) for m in (a, b, out))
-    return [partial(np.matmul, a, b, out=out), partial(torch.mm, x, y, out=z)]
-
-
-def _fastest(forms: list[Callable[[], Any]], repeats: int) -> float:
-    return min(harness.measure(form, repeats).minimum for form in forms)
 
 
 def errors(got: Gradients, exact: Gradients) -> float:
@@ -110,8 +92,13 @@ class Case:
         return self.method.startswith("NT")
 
     @property
+    def rows(self) -> int:
+        """Of the matrix of scores."""
+        return 2 * self.N if self.symmetric else self.N
+
+    @property
     def measured(self) -> bool:
-        return self.method != "NT-Xent: lightly" or bool(harness.installed("lightly"))
+        return self.method != "NT-Xent: lightly" or has_lightly()
 
 
 def clock(case: Case) -> Callable[[], dict[str, float]]:
@@ -121,18 +108,18 @@ def clock(case: Case) -> Callable[[], dict[str, float]]:
     other = partial(naive, *views(case.N, case.d, "float64")) if goals_here else None
     if case.rounds > 1 and case.N < PLAIN_LIMIT:  # beyond, what a first call costs is lost in seconds of work
         run()
-    rows = 2 * case.N if case.symmetric else case.N
-    return partial(_round, run, other, rows, case.d, case.dtype, OPERATIONS[case.symmetric])
+    return partial(_round, run, other, case.rows, case.d, case.dtype, OPERATIONS[case.symmetric])
 
 
-def row(case: Case, rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """One line of the table: the medians of the rounds, error and memory."""
+def row(case: Case, rounds: Sequence[dict[str, float]], copied: float) -> dict[str, Any]:
+    """One line of the table: the medians of the rounds, error and memory. copied: GB/s of a copy, reading and writing."""
     out: dict[str, Any] = {"N": case.N, "d": case.d, "dtype": case.dtype, "method": case.method}
     if not rounds:
-        return out | {"skipped": "lightly is not installed"}
+        return out | {"skipped": NO_LIGHTLY}
     seconds = [r["seconds"] for r in rounds]
     out |= {"seconds": statistics.median(seconds), "s_min": min(seconds), "s_max": max(seconds), "repeats": len(rounds)}
     out |= {key: statistics.median(r[key] for r in rounds) for key in rounds[0] if key != "seconds"}
+    out["e_by_memory_s"] = 2e-9 * np.dtype(case.dtype).itemsize * case.rows**2 / copied
     if case.N < PLAIN_LIMIT:
         data = views(case.N, case.d, case.dtype)
         exact = by_torch(nt_xent if case.symmetric else info_nce, *(x.astype(float) for x in data))
@@ -147,13 +134,11 @@ def _round(
     run: Callable[[], Any], other: Callable[[], Any] | None, rows: int, d: int, dtype: str, operations: int
 ) -> dict[str, float]:
     """Seconds of a run, and what the machine's rates just before and the naive form just after it make of them."""
-    limits = rates(dtype, harness.FASTEST_OF)
+    of = rates(dtype, harness.FASTEST_OF)
     seconds = harness.measure(run, 1 if rows > PLAIN_LIMIT else harness.FASTEST_OF, warm_up=False).minimum
-    products = 1e-9 * operations * rows**2 * d / limits[f"products {dtype}, GFLOP/s"]
-    exps = 1e-9 * rows**2 / max(limits[f"exponentials {dtype} by {by}, G/s"] for by in EXPONENTIALS)
-    bound, at_shape = products + exps, max(products, operations / 6 * seconds_at_shape(rows, d, dtype)) + exps
+    bound, blas = bounds(rows, d, dtype, operations, of)
     out = {"seconds": seconds, "bound_s": bound, "share_of_bound": bound / seconds}
-    out |= {"bound_at_shape_s": at_shape, "share_at_shape": at_shape / seconds}
+    out |= {"blas_s": blas, "times_blas": seconds / blas}
     if other:
         out["times_naive"] = harness.measure(other, harness.FASTEST_OF, warm_up=False).minimum / seconds
     return out
@@ -229,14 +214,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             if turn < case.rounds:
                 rounds[case].append(clocks[case]())
                 bar.update()
-    rows = [row(case, found) for case, found in rounds.items()]
+    limits = harness.limits() | rates("float64") | rates("float32")
+    rows = [row(case, found, limits["copy_gb_per_s"]) for case, found in rounds.items()]
     reached = compare(rows)
     ours = [r for r in rows if r["method"] == "blocked" and r["d"] == 128 and r["dtype"] == "float32"]
     growth = harness.exponent([r["N"] for r in ours], [r["seconds"] for r in ours])
     if not quick:
         plot.against_size("infonce", [r for r in rows if not r["method"].startswith("NT")], GOAL_N, 128)
     notes = {"goals at N = 4096, against naive numpy in float64": reached,
-             "limits of this machine": rates("float64") | rates("float32"),
+             "columns": "; ".join(f"{name}: {what}" for name, what in COLUMNS.items()), "limits of this machine": limits,
              "MiB that the compiler takes, once a process": compiler_memory(),
              "seconds grow with N to the power (blocked, float32)": growth}  # fmt: skip
     path = harness.write("infonce-quick" if quick else "infonce", rows, notes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from full_models.losses import blocked, blocked_info_nce, blocked_nt_xent, info_
 
 TAU = 0.1
 Gradients = tuple[float, Any, Any]
+NO_LIGHTLY = (
+    "needs lightly, and the torchvision that it imports to match this torch, which an index of CPU builds may not have: "
+    "pip install -c constraints.txt -e '.[peers]'"
+)
 
 
 @lru_cache(maxsize=2)
@@ -53,6 +58,11 @@ def by_torch(loss: Callable[..., torch.Tensor], z: Any, z_plus: Any) -> Gradient
     J = loss(*leaves, tau=TAU)
     gz, gz_plus = torch.autograd.grad(J, leaves)
     return J.item(), gz.numpy(), gz_plus.numpy()
+
+
+def has_lightly() -> bool:
+    """Whether lightly can be imported: torchvision, of its requirements, is missing where no build matches the torch."""
+    return all(find_spec(name) for name in ("lightly", "torchvision"))
 
 
 def lightly(z: torch.Tensor, z_plus: torch.Tensor, *, tau: float) -> torch.Tensor:

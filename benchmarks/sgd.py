@@ -4,14 +4,16 @@ The system: P W x against W x⁺ with stop-gradient, k = d, isotropic Gaussian v
 the same steps of the same law; the tests show that the project's steps equal autograd's on equal batches to rounding.
 The methods stand in `benchmarks.sgd_methods`.
 
-bound_us: a row's products at the measured rate of large products, and its normals at the measured rate of the project's own
-stream of them (numpy's rate is normals_m_per_s).
-blas_us: the same with the products at the rate that BLAS has at these very shapes, which small ones do not lift to that of
-large ones. The project multiplies smaller factors by its own tiles (`full_models.products`) and may be below it.
+The columns are explained in COLUMNS, which the record repeats; the bounds stand in `benchmarks.sgd_bounds`. Memory is that
+of the autograd loop and of the project, and not measured with --quick.
 
-The machine's speed drifts within seconds: a case is 5 rounds, in each of which the machine's rates, the project and the loop,
-which the goals are about, are timed one after another, each at the fastest of 3 (--quick: 3 rounds of 1); their ratios to one
-another and to the bound are medians over the rounds. The other methods are timed after them, and their ratios are rougher.
+The goals are those of runs of which RATES learning rates see one batch, as `sgd_ensemble` takes them: such runs
+are not independent of one another. What is left of a ratio where each run has batches of its own stands beside it ("at one rate").
+
+The machine's speed drifts within seconds: a case is 5 rounds, in each of which the machine's rates, the loop, and the project
+with RATES rates and with one are timed one after another, each at the fastest of 3, a call of more than a second once
+(--quick: 3 rounds of 1); their ratios to one another and to the bound are medians over the rounds. The other methods are
+timed after them, and their ratios, of medians, are rougher.
 """
 
 from __future__ import annotations
@@ -20,21 +22,18 @@ import argparse
 import os
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import product
 from typing import Any
 
 from benchmarks import harness, plot
 
-import numba  # isort: skip  after the harness, which sets the thread counts
-import numpy as np
-import torch
+import torch  # isort: skip  after the harness, which sets the thread counts
 from tqdm import tqdm
 
-from benchmarks.sgd_methods import LOOP, OWN, RATES, Method, methods
-from dynamics.run import Array
-from full_models.batches import Shape
-from full_models.normals import Normals
+from benchmarks.sgd_bounds import bounds, by_moments, machine
+from benchmarks.sgd_methods import LOOP, ONE, OWN, RATES, Method, methods
 
 CASES = ((32, 16), (32, 32), (32, 256), (64, 32), (64, 256), (128, 64), (128, 512), (128, 2048), (256, 64), (256, 1024),
          (256, 4096))  # fmt: skip
@@ -45,116 +44,109 @@ GOALS = {  # case -> how many times slower than the project the autograd loop sh
     "pairs, d > 64": 2.5,
     "moments": 25.0,
 }
-PAIRED = LOOP, OWN  # timed in turn
-
-
-def products(d: int, batch: int) -> list[tuple[int, tuple[int, int, int]]]:
-    """(how many, (m, k, n)) of the products of one step of the project's form, k = d: without the shared moments."""
-    if by_moments(d, batch):
-        return [(5, (d, d, d))]
-    return [(4, (d, d, batch)), (2, (d, batch, d))]
-
-
-def machine(dtype: str, repeats: int) -> dict[str, float]:
-    """Rates at their fastest repeat: large products (GFLOP/s), and 10^6 normals/s of the project's own stream, into memory that
-    stays in the caches."""
-    a = np.random.default_rng(0).standard_normal((768, 768)).astype(dtype)
-    out, source, size = np.empty_like(a), Normals(np.random.SeedSequence(0), dtype), 2**14
-    fill = lambda: [source.fill((size,)) for _ in range(64)]  # noqa: E731
-    return {"gflops": 2e-9 * 768**3 / harness.measure(partial(np.matmul, a, a, out=out), repeats).minimum,
-            "own_normals_m_per_s": 64e-6 * size / harness.measure(fill, repeats).minimum}  # fmt: skip
-
-
-def bounds(d: int, batch: int, dtype: str, rates: int, of: Mapping[str, float]) -> tuple[float, float]:
-    """(bound_us, blas_us) a run and step on a `machine`: see the head of this file."""
-    flops, shared, numbers = work(d, batch)
-    at_shape = sum(flop / blas_gflops(*shape, dtype) for flop, shape in flops)
-    drawn = shared / rates / of["gflops"] / 1e3 + numbers / rates / of["own_normals_m_per_s"]
-    return sum(flop for flop, _ in flops) / of["gflops"] / 1e3 + drawn, at_shape / 1e3 + drawn
-
-
-def work(d: int, batch: int) -> tuple[list[tuple[int, tuple[int, int, int]]], int, float]:
-    """Of a step: (operations, shape) of each kind of product, operations of the batch's moments, and its random numbers."""
-    flops = [(count * 2 * m * k * n, (m, k, n)) for count, (m, k, n) in products(d, batch)]
-    if by_moments(d, batch):
-        return flops, 2 * d**3, d * (3 * d + 1) / 2  # two products of triangles
-    return flops, 0, 2 * d * batch
-
-
-def by_moments(d: int, batch: int) -> bool:
-    """Whether the project draws this case's moments rather than its pairs."""
-    return Shape(d, batch, invariance=False, symmetrised=False, through=False).by_moments
-
-
-@lru_cache
-def blas_gflops(m: int, k: int, n: int, dtype: str) -> float:
-    """GFLOP/s of BLAS at (m, k) by (k, n), called from compiled code over and over on the same matrices."""
-    rng, flop = np.random.default_rng(0), 2 * m * k * n
-    A, B = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
-    C, calls = np.empty((m, n), dtype), max(1, 10**8 // flop)
-    return 1e-9 * flop * calls / harness.measure(partial(repeat, A, B, C, calls), 5).minimum
-
-
-@numba.njit
-def repeat(A: Array, B: Array, C: Array, calls: int) -> None:
-    """C = A B, so many times, without Python between."""
-    for _ in range(calls):
-        np.dot(A, B, C)
+TURNS = LOOP, OWN, ONE  # timed in turn
+LONG = 1.0  # seconds of a call from which on it averages over the machine's drift by itself
+PATHS = {"batch = d/2": 0.5, "batch = 4d": 4.0}  # along which the time's growth with d is read; the products grow as d³
+COLUMNS = {
+    "rates": "learning rates that share a batch",
+    "us_per_run_step": "median of the rounds; us_min and us_max the extremes",
+    "slower": f"over {OWN}, of which {RATES} rates share a batch",
+    "slower_than_one_rate": f"over {ONE}, every run with batches of its own",
+    "bound_us": "the row's products at BLAS's best rate at any shape, and its normals at that of the project's own stream",
+    "share_of_bound": "bound_us over us_per_run_step",
+    "slower_than_bound": f"over the bound_us of {OWN}",
+    "blas_us": "the same with the products at BLAS's rate at their very shapes: no bound, own tiles may be faster",
+    "mib": "resident memory of the timed call at its peak, with what BLAS keeps for itself, in a process of its own",
+}
 
 
 def rounds(
     d: int, batch: int, dtype: str, plan: Sequence[Method], count: int, fastest_of: int
 ) -> dict[str, list[float]]:
-    """For each of `count` rounds: the machine's rates, µs a run and step of the PAIRED methods, and "bound", that of the project."""
+    """For each of `count` rounds: µs a run and step of the methods in TURNS, and the bounds beside them, "bound 8" for 8 rates."""
     out: dict[str, list[float]] = {}
-    for _, _, _, call in (paired := [method for method in plan if method[0] in PAIRED]):
-        call()
+    turns = [(name, steps, call, _repeats(call, fastest_of)) for name, steps, _, call in plan if name in TURNS]
     for _ in range(count):
-        of = machine(dtype, fastest_of)
-        now = of | {"bound": bounds(d, batch, dtype, RATES, of)[0]}
-        for name, steps, _, call in paired:
-            now[name] = 1e6 * harness.measure(call, fastest_of, warm_up=False).minimum / steps
+        of, now = machine(d, batch, dtype, fastest_of), {}
+        for rates in (1, RATES):
+            now[f"bound {rates}"], now[f"blas {rates}"] = bounds(d, batch, rates, of)
+        for name, steps, call, times in turns:
+            now[name] = 1e6 * harness.measure(call, times, warm_up=False).minimum / steps
         for key, value in now.items():
             out.setdefault(key, []).append(value)
     return out
 
 
+def _repeats(call: Callable[[], Any], fastest_of: int) -> int:
+    """Warms the call up, and says how often a round times it."""
+    call()
+    return 1 if harness.measure(call, 1, warm_up=False).median > LONG else fastest_of
+
+
 def rows_of(d: int, batch: int, dtype: str, quick: bool) -> list[dict[str, Any]]:
     """A row a method."""
-    seconds, repeats, fastest_of = (0.15, 3, 1) if quick else (0.4, 5, harness.FASTEST_OF)
+    seconds, repeats, fastest_of = (0.15, 3, 1) if quick else (0.25, 5, harness.FASTEST_OF)
     plan = methods(d, batch, dtype, seconds)
     found = rounds(d, batch, dtype, plan, repeats, fastest_of)
-    over = lambda a, b: statistics.median(x / y for x, y in zip(found[a], found[b], strict=True))  # noqa: E731
-    of = {key: statistics.median(found[key]) for key in ("gflops", "own_normals_m_per_s")}
     rows = []
     for name, count, rates, call in plan:
         micro = found.get(name) or [1e6 * t / count for t in harness.measure(call, repeats).seconds]
-        time, ours = statistics.median(micro), name.startswith(("noncollapse", "batched"))
-        form = "moments" if ours and by_moments(d, batch) else "pairs"
-        rows.append({"d": d, "batch": batch, "dtype": dtype, "form": form, "method": name, "rates": rates,
-                     "us_per_run_step": time, "us_min": min(micro), "us_max": max(micro),
-                     "slower": time / statistics.median(found[OWN])})  # fmt: skip
+        over = partial(_over, micro, found, name in TURNS)
+        ours = name.startswith(("noncollapse", "batched"))
+        row = {"d": d, "batch": batch, "dtype": dtype, "form": "moments" if ours and by_moments(d, batch) else "pairs",
+               "method": name, "rates": rates, "us_per_run_step": statistics.median(micro), "us_min": min(micro),
+               "us_max": max(micro), "slower": over(OWN), "slower_than_one_rate": over(ONE)}  # fmt: skip
         if ours:
-            least, blas = bounds(d, batch, dtype, rates, of)
-            rows[-1] |= {"bound_us": least, "share_of_bound": least / time, "blas_us": blas}
-        if name == OWN:
-            rows[-1]["share_of_bound"] = over("bound", OWN)
+            least, blas = (statistics.median(found[f"{key} {rates}"]) for key in ("bound", "blas"))
+            row |= {"bound_us": least, "share_of_bound": 1 / over(f"bound {rates}"), "blas_us": blas}
         if name == LOOP:
-            rows[-1] |= {"slower": over(LOOP, OWN), "slower_than_bound": over(LOOP, "bound")}
+            row["slower_than_bound"] = over(f"bound {RATES}")
+        if name in (LOOP, OWN) and not quick:
+            row["mib"] = harness.peak_memory(call, warm(d, batch, dtype)[name], fresh=True)
+        rows.append(row)
     return rows
 
 
+def _over(micro: Sequence[float], found: Mapping[str, Sequence[float]], in_turn: bool, key: str) -> float:
+    """How many times found[key] the times `micro` are: the median over rounds that were taken in turn, else that of medians."""
+    if in_turn:
+        return statistics.median(x / y for x, y in zip(micro, found[key], strict=True))
+    return statistics.median(micro) / statistics.median(found[key])
+
+
+def warm(d: int, batch: int, dtype: str) -> dict[str, Callable[[], Any]]:
+    """A small call of each method, of the form that this case has: what it loads and compiles is not the case's memory."""
+    return {name: call for name, _, _, call in methods(8, 32 if by_moments(d, batch) else 4, dtype, 0.0)}
+
+
+def growth(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """The power of d with which the time of a run and step grows along PATHS, by type and method."""
+    out: dict[str, dict[str, float]] = {}
+    for (path, factor), dtype in product(PATHS.items(), DTYPES):
+        along = [r for r in rows if r["batch"] == factor * r["d"] and r["dtype"] == dtype]
+        sizes = sorted({r["d"] for r in along})
+        if len(sizes) < 2:
+            continue
+        place = f"{path}, d = {', '.join(map(str, sizes))}, {dtype}"
+        for method in (OWN, ONE, LOOP, "vmap"):
+            times = {r["d"]: r["us_per_run_step"] for r in along if r["method"] == method}
+            out.setdefault(place, {})[method] = harness.exponent(list(times), list(times.values()))
+    return out
+
+
 def goals(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """For each goal the ratio of the autograd loop to the project, and where; where it is missed, and the bound would miss
-    it too, also the ratio at the bound."""
+    """For each goal the ratio of the autograd loop to the project, and where; in brackets where it is missed, and if the bound
+    would miss it too the ratio at the bound; and always what the ratio is if no batch is shared, for which no goal was set."""
     reached: dict[str, list[str]] = {}
     for r in (r for r in rows if r["method"] == LOOP):
         moments = by_moments(r["d"], r["batch"])
         case = "moments" if moments else "pairs, d <= 64" if r["d"] <= 64 else "pairs, d > 64"
         goal, ratio, allowed = GOALS[case], r["slower"], r["slower_than_bound"]
-        missed = "" if ratio >= goal else " (missed)" if allowed >= goal else f" (missed; {allowed:.3g}x at the bound)"
-        said = f"{ratio:.3g}x at d = {r['d']}, batch {r['batch']}{missed}"
-        reached.setdefault(f"{case}, {r['dtype']}, at least {goal:g}x", []).append(said)
+        beside = [] if ratio >= goal else ["missed"] if allowed >= goal else ["missed", f"{allowed:.3g}x at the bound"]
+        beside.append(f"at one rate: {r['slower_than_one_rate']:.3g}x")
+        said = f"{ratio:.3g}x at d = {r['d']}, batch {r['batch']} ({'; '.join(beside)})"
+        key = f"{case}, {r['dtype']}, {RATES} learning rates on one batch, at least {goal:g}x"
+        reached.setdefault(key, []).append(said)
     return {goal: ", ".join(said) for goal, said in reached.items()}
 
 
@@ -181,11 +173,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = [(d, batch, dtype) for d, batch in (QUICK if quick else CASES) for dtype in DTYPES]
     rows: list[dict[str, Any]] = []
     for case in tqdm(plan, file=sys.stderr, disable=bool(os.environ.get("CI"))):
-        blas_gflops.cache_clear()  # measured for every case: the machine drifts, and a bound is of what it can do then
         rows += rows_of(*case, quick)
-    own = {f"own_normals_{dtype}_m_per_s": machine(dtype, 5)["own_normals_m_per_s"] for dtype in DTYPES}
-    limits = harness.limits() | own
-    notes = {"goals (autograd loop over project)": goals(rows), "limits of this machine": limits,
+    own = {dtype: machine(256, 1024, dtype, 5) for dtype in DTYPES}
+    limits = harness.limits() | {f"own_normals_{dtype}_m_per_s": of.normals for dtype, of in own.items()}
+    limits |= {f"best_gflops_{dtype}": of.gflops for dtype, of in own.items()}
+    notes = {"goals (autograd loop over project)": goals(rows), "columns": "; ".join(f"{name}: {what}" for name, what in COLUMNS.items()),
+             "time grows with d to the power": growth(rows), "limits of this machine": limits,
              "on a GPU": "benchmarks/sgd_gpu.py"}  # fmt: skip
     name = "sgd-quick" if quick else "sgd"
     draw(name, rows)

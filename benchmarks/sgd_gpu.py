@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks import harness, plot
-from benchmarks.sgd import by_moments, work
+from benchmarks.sgd_bounds import by_moments, work
 from benchmarks.sgd_methods import RATES, autograd_loop, ensemble, setting, vmapped
 
 import numpy as np  # isort: skip  after the harness, which sets the thread counts

@@ -28,7 +28,7 @@ from full_models.linear import sgd
 
 SIGMA2 = 0.25  # variance of the noise on each view
 RATES = 8
-LOOP, OWN = "autograd loop", "noncollapse"
+LOOP, OWN, ONE = "autograd loop", "noncollapse", "noncollapse, one rate"
 Method = tuple[str, int, int, Callable[[], Any]]
 
 
@@ -94,7 +94,7 @@ def methods(d: int, batch: int, dtype: str, seconds: float) -> list[Method]:
         (LOOP, loop, 1, partial(autograd_loop, d, batch, dtype, loop)),
         ("vmap", 16 * max(2, loop // 8), 1, partial(vmapped, d, batch, dtype, 16, max(2, loop // 8))),
         (OWN, RATES * steps, RATES, ensemble(s, dtype, "compiled", 1, RATES, steps)),
-        ("noncollapse, one rate", RATES * steps, 1, ensemble(s, dtype, "compiled", 1, 1, RATES * steps)),
+        (ONE, RATES * steps, 1, ensemble(s, dtype, "compiled", 1, 1, RATES * steps)),
     ]
     if d <= 64:  # beyond, the 64 replicas that share a generator are too much for a call on the CPU
         plan.insert(2, ("batched", 64 * RATES * 16, RATES, ensemble(s, dtype, "batched", 64, RATES, 16)))

@@ -1,7 +1,8 @@
 """Steps and images per second of every method, and replicas batched by torch.func against a Python loop over them.
 
 `python -m benchmarks.train_speed [--quick] [--device cuda] [--net resnet18 --data cifar10 --batch 1024 --precision bf16
---channels-last]`: on a GPU the same command measures the same things there. Images are source images, two views each.
+--channels-last]`: on a GPU the same command measures the same things there. `--methods` and `--replicas` measure some of it;
+the record notes what was asked for. Images are source images, two views each.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ QUICK = ("simclr", "vicreg", "byol", "supervised")
 REPLICAS = (1, 8, 32, 128)
 LINEAR = Recipe(method="simclr", encoder="linear", width=16, dim=16, batch=64, count=256, optimiser="sgd",
                 augmentation="noise", options={"projector": "none"})  # fmt: skip
+REPLICA_RECIPE = ("data", "batch", "count", "augmentation", "optimiser", "precision")  # what their note says
 MANY = 10**6  # steps of a schedule that is never finished here
 
 
@@ -123,9 +125,13 @@ def main(words: Sequence[str] | None = None) -> None:
                   precision=args.precision, channels_last=args.channels_last, compile=args.compile, device=args.device)  # fmt: skip
     steps, repeats = (5, 3) if args.quick else (20, 5)
     given = ("data", "batch", "augment", "precision", "channels_last", "compile")
+    methods = args.methods or (QUICK if args.quick else tuple(METHODS))
+    replicas = args.replicas if args.replicas is not None else REPLICAS[:2] if args.quick else REPLICAS
     notes = {
         "device": args.device,
-        "recipe": {name: getattr(args, name) for name in given},
+        "asked for": {"methods": " ".join(args.methods) if args.methods else "every one", "replicas": list(replicas)},
+        "recipe of the rows of one method": {name: getattr(args, name) for name in given},
+        "recipe of the rows of replicas": {name: getattr(LINEAR, name) for name in REPLICA_RECIPE},
         "images/s": "source images, two views each",
         "limits of one thread": limits(),
     }
@@ -140,12 +146,12 @@ def main(words: Sequence[str] | None = None) -> None:
         if not args.quick:
             write("train_speed" if args.device == "cpu" else "train_speed_gpu", rows, notes)
 
-    for method in args.methods or (QUICK if args.quick else tuple(METHODS)):
+    for method in methods:
         net = "vit-micro" if method in MASKED and not args.net.startswith("vit") else args.net
         recipe = dataclasses.replace(base, method=method, encoder=net)
         few = method in MASKED and args.device == "cpu"  # where one of their steps takes a second
         keep(of_method(recipe, 2 if few else steps, repeats))
-    for R in args.replicas if args.replicas is not None else REPLICAS[:2] if args.quick else REPLICAS:
+    for R in replicas:
         keep(of_replicas(R, steps, repeats, args.device))
 
 
