@@ -17,7 +17,7 @@ from dynamics.fingerprint import fingerprint
 from dynamics.kernel_source import CONTROLS, memory_rows
 from dynamics.kernel_text import rows
 from dynamics.solver import integrate
-from tests.mode_cases import jacobian, sized
+from tests.mode_cases import jacobian, marks, sized
 
 RTOL = 1e-9
 GLOBAL = (
@@ -25,11 +25,6 @@ GLOBAL = (
 )  # the suite's law: a global error exceeds the local tolerance by the flow's amplification, below 10³
 TIMES = np.array([0.0, 0.7, 2.0, 2.1, 6.0])
 MEMBERS = 8
-
-
-def marks(p, w, v, a, c, alpha_p, beta, eta, eta_p):
-    """Two events: the weight falls to 0.3; the predictor crosses half its goal c/a."""
-    return w - 0.3, p - 0.5 * c / a
 
 
 def wrong_field(p, w, v, a, c, alpha_p, beta, eta, eta_p):
