@@ -1,6 +1,7 @@
 """What the machine's rates of products, of copies and of LAPACK leave of a matrix flow's time.
 
-of_limit      least time over the time taken: products (counted, "gflop") at the best rate seen at any size, plus, where a flow
+of_limit      least time over the time taken: products (counted, "gflop") at the best rate seen at any size, the flows' own among
+              them, plus, where a flow
               is solved in an eigenbasis, LAPACK's eigendecomposition as measured beside ("eigh_ms")
 of_d          the same with products at the rate of their own size d: a share of numpy's products, no bound
 of_copy       states written, or read and written, once a use ("gb"), over the rate of a copy: where they outgrow the caches
@@ -36,9 +37,10 @@ def product_rate(d: int) -> float:
     return 2e-9 * d**3 * count / harness.measure(run, 5).minimum
 
 
-def best_rate(limits: Mapping[str, float]) -> float:
-    """GFLOP/s of the fastest size seen, `harness.limits` among them."""
-    return max(limits["dgemm_gflops"], *(product_rate(d) for d in SIZES))
+def best_rate(rows: Sequence[Mapping[str, Any]], limits: Mapping[str, float]) -> float:
+    """GFLOP/s of the fastest products seen: at any size, in `harness.limits`, in a flow that did little else."""
+    flows = (1e3 * r["gflop"] / r["ms"] for r in rows if "gflop" in r and "ms" in r)
+    return max(limits["dgemm_gflops"], *(product_rate(d) for d in SIZES), *flows)
 
 
 def traffic(facts: Facts, n: int) -> float:
@@ -48,9 +50,9 @@ def traffic(facts: Facts, n: int) -> float:
     return 8e-9 * n * a_step * facts.evaluations.sum() / STAGES
 
 
-def add_shares(rows: Sequence[dict[str, Any]], limits: Mapping[str, float]) -> None:
-    """Adds the shares to the rows that have counts; of a row with several members per member, as its ms."""
-    best = best_rate(limits)
+def add_shares(rows: Sequence[dict[str, Any]], limits: Mapping[str, float]) -> float:
+    """Adds the shares to the rows that have counts (of an ensemble per member, as its ms); the best rate of products."""
+    best = best_rate(rows, limits)
     for r in rows:
         if "ms" not in r:
             continue
@@ -61,6 +63,7 @@ def add_shares(rows: Sequence[dict[str, Any]], limits: Mapping[str, float]) -> N
                 r["of_d"] = 1e3 * r["gflop"] / product_rate(d) / r["ms"]
         if "gb" in r:
             r["of_copy"] = 1e3 * r["gb"] / limits["copy_gb_per_s"] / r["ms"]
+    return best
 
 
 def add_counts(r: dict[str, Any], q: Flow, facts: Facts) -> None:

@@ -63,7 +63,9 @@ def test_no_share_is_of_less_than_the_best_rate_seen(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(matrix_limits, "product_rate", rates.__getitem__)
     rows = [{"problem": "general d=128", "ms": 10.0, "gflop": 0.4, "gb": 0.1}]
     rows += [{"problem": "closed form d=128", "ms": 10.0, "gflop": 0.4, "eigh_ms": 1.0}, {"problem": "general d=128"}]
-    matrix_limits.add_shares(rows, {"dgemm_gflops": 70.0, "copy_gb_per_s": 20.0})
+    best = matrix_limits.add_shares(rows, {"dgemm_gflops": 70.0, "copy_gb_per_s": 20.0})
     assert (rows[0]["of_limit"], rows[0]["of_d"], rows[0]["of_copy"]) == pytest.approx((0.5, 0.8, 0.5))
     assert rows[1]["of_limit"] == pytest.approx(0.6) and "of_d" not in rows[1]
-    assert rows[2] == {"problem": "general d=128"}
+    assert best == 80.0 and rows[2] == {"problem": "general d=128"}
+    fast = [{"problem": "general d=128", "ms": 1.0, "gflop": 0.1}]  # 100 GFLOP/s: itself the best
+    assert matrix_limits.add_shares(fast, {"dgemm_gflops": 70.0}) == 100.0 and fast[0]["of_limit"] == 1.0
