@@ -24,6 +24,14 @@ def test_project_and_peers_solve_the_same_flow(case: str) -> None:
     assert np.abs(true[-1] - true[0]).max() > 0.1 * np.abs(true[0]).max()  # and it moves: by more than a tenth
 
 
+def test_the_softmax_of_the_samples_is_not_settled_at_the_start() -> None:
+    """One that is, at every pair, has no gradient left: a row of it would time nothing."""
+    q = draw(SAMPLES, 64)
+    scores = q.X @ q.W0.T @ q.W0 @ q.X_plus.T
+    chosen = np.exp(np.diag(scores)) / np.exp(scores).sum(1)
+    assert chosen.max() < 0.5
+
+
 def test_the_closed_form_has_a_spectrum_and_is_the_integrated_flow() -> None:
     q, t = draw("closed form", 6), np.linspace(0.0, 8.0, 5)
     assert np.linalg.eigvalsh(q.S) == pytest.approx(np.linspace(0.1, 1.2, 6), rel=1e-12)  # rounding of a product
