@@ -148,6 +148,17 @@ def match(error_at: Callable[[float], float], target: float, tolerances: Iterabl
     return Match(ladder[last], error) if error <= target else Match(None, error)
 
 
+def match_near(error_at: Callable[[float], float], target: float, tolerances: Sequence[float], guess: float) -> Match:
+    """As `match`, from a tolerance known from a like problem: looser while the target is reached, else tighter until it is."""
+    i = int(np.argmin(np.abs(np.log(np.asarray(tolerances) / guess))))
+    error = error_at(tolerances[i])
+    if not error <= target:
+        return match(error_at, target, tolerances[i + 1 :]) if i + 1 < len(tolerances) else Match(None, error)
+    while i > 0 and (looser := error_at(tolerances[i - 1])) <= target:
+        i, error = i - 1, looser
+    return Match(tolerances[i], error)
+
+
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """k of seconds ~ size^k: least squares in logarithms. NaN from fewer than two sizes."""
     if len(sizes) < 2:

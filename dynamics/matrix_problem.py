@@ -157,7 +157,8 @@ class Problem:
             BLOW_UP, MAX_EVALUATIONS, stats,
         )  # fmt: skip
         _raise_failures(stats, how.rtol)
-        products = {PREDICTOR: 4, INFO_NCE: 3, INFO_NCE_SAMPLES: 7}[self.kind] - (m.C.size == 0)
+        diagonal = self.kind != INFO_NCE_SAMPLES and m.C.size == 0  # then Wᵀ C is no product
+        products = {PREDICTOR: 4, INFO_NCE: 3, INFO_NCE_SAMPLES: 7}[self.kind] - diagonal
         columns = stats.T.copy()
         return out, Facts(
             "matrix", products, columns[clock.EVALUATIONS], columns[clock.STEPS], columns[clock.STABLE_STEPS],

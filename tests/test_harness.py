@@ -25,6 +25,22 @@ def test_the_loosest_tolerance_that_reaches_the_target_is_found(first: int, stri
     assert found.error == (1e-9 if first < len(TOLERANCES) else 1.0)
 
 
+@given(st.integers(0, len(TOLERANCES)), st.integers(0, len(TOLERANCES) - 1))
+def test_a_guess_only_saves_runs(first: int, guess: int) -> None:
+    """Whatever the guess, the answer is that of the walk; a right one takes two runs."""
+    asked = []
+
+    def error_at(tol: float) -> float:
+        asked.append(tol)
+        return 1.0 if TOLERANCES.index(tol) < first else 1e-9
+
+    found = harness.match_near(error_at, 1e-6, TOLERANCES, TOLERANCES[guess])
+    assert found == harness.match(error_at, 1e-6, TOLERANCES)
+    asked.clear()
+    harness.match_near(error_at, 1e-6, TOLERANCES, TOLERANCES[min(first, len(TOLERANCES) - 1)])
+    assert len(asked) <= 2
+
+
 @pytest.mark.parametrize("error", [np.nan, np.inf])
 def test_an_error_that_is_no_number_matches_nothing(error: float) -> None:
     assert harness.match(lambda _: error, 1e-6, TOLERANCES, stride=4).tolerance is None
