@@ -16,8 +16,8 @@ from benchmarks import harness
 import numpy as np  # isort: skip  after the harness, which sets the thread counts
 import torch
 
+from dynamics.exponential import exponentials
 from full_models.losses import blocked
-from full_models.losses.exponential import exponentials
 
 EXPONENTIALS: dict[str, Callable[[Any, Any], Any]] = {
     "numpy": lambda x, y: np.exp(x, out=y),

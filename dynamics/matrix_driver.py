@@ -49,7 +49,7 @@ from dynamics.matrix_explicit import (
     first_step,
     norm,
 )
-from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, compiled, velocity
+from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, compiled, narrow, velocity
 from dynamics.matrix_output import find, log_size, passes, write
 from dynamics.matrix_stabilised import (
     EPS,
@@ -202,10 +202,11 @@ def advance_all(
     """The members in todo by `advance`, one workspace for all. a, c, C, rates (B, ...); y (B, n); out (B, T, n);
     found (B, E); stats (B, 7)."""
     n, N = y.shape[1], len(X)
-    Q = np.zeros((d, C.shape[2] + k))
-    G = np.empty((d, k))
-    rows = 3 * N if kind == INFO_NCE_SAMPLES else (C.shape[2] + k if kind == INFO_NCE else 0)
-    stack, scores = np.empty((rows, k)), np.empty((N, N))
+    samples = kind == INFO_NCE_SAMPLES
+    Q = np.zeros((d, N if samples else C.shape[2] + k))
+    G = np.empty((d, d if samples and not narrow(k, d) else k))
+    rows = 3 * N if samples else (C.shape[2] + k if kind == INFO_NCE else 0)
+    stack, scores = np.empty((rows, k)), np.empty((N + 1, N))
     K, work, s = np.empty((STAGES + 1 + EXTRA, n)), np.empty((4, n)), np.empty(CLOCKWORK)
     for b in todo:
         for i in range(d):

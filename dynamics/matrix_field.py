@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from dynamics.exponential import exponentials
 from dynamics.machine_code import kept_jit
 
 PREDICTOR, INFO_NCE, INFO_NCE_SAMPLES = 0, 1, 2  # whose velocity
@@ -98,28 +99,56 @@ def _info_nce(p, y, dy):
 
 @compiled
 def _info_nce_samples(p, y, dy):
-    """Minus the gradient of -(1/N) Σ_i log softmax_i(Z Z⁺ᵀ / tau)_i with Z = X Wᵀ: -[Xᵀ E Z⁺ + X⁺ᵀ Eᵀ Z], E = (softmax - I)/(N tau)."""
-    _, k, d, _, _, _, _, rates, X, X_plus, _, G, stack, scores = p
-    N, tau = len(X), rates[0]
+    """dWᵀ = -(M + Mᵀ) Wᵀ: minus the gradient of -(1/N) Σ_i log softmax_i(Z Z⁺ᵀ / tau)_i with Z = X Wᵀ, Z⁺ = X⁺ Wᵀ.
+
+    M = Xᵀ E X⁺ with E = (softmax - I)/(N tau). Where k < d/2 it is cheaper not to make M: dWᵀ = -(Xᵀ E Z⁺ + X⁺ᵀ Eᵀ Z).
+    """
+    _, k, d, _, _, _, _, rates, X, X_plus, Q, G, stack, scores = p
+    N = len(X)
     W, dW = y.reshape(d, k), dy.reshape(d, k)
-    Z, Z_plus, T = stack[:N], stack[N : 2 * N], stack[2 * N :]
+    Z, Z_plus, E = stack[:N], stack[N : 2 * N], scores[:N]
     np.dot(X, W, Z)
     np.dot(X_plus, W, Z_plus)
-    np.dot(Z, Z_plus.T, scores)
+    np.dot(Z, Z_plus.T, E)
+    _softmax_minus_one(E, scores[N], rates[0])
+    if narrow(k, d):
+        T = stack[2 * N :]
+        np.dot(E, Z_plus, T)
+        np.dot(X.T, T, dW)
+        np.dot(E.T, Z, T)
+        np.dot(X_plus.T, T, G)
+        for i in range(len(dy)):
+            dy[i] = -dy[i] - G.ravel()[i]
+    else:
+        np.dot(X.T, E, Q)
+        np.dot(Q, X_plus, G)
+        for i in range(d):
+            for j in range(i + 1):
+                G[i, j] = G[j, i] = -(G[i, j] + G[j, i])
+        np.dot(G, W, dW)
+
+
+@compiled
+def narrow(k, d):
+    """Is k so small beside d that two products of N x N by N x k cost less than one by N x d?"""
+    return 2 * k < d
+
+
+@compiled
+def _softmax_minus_one(E, shifted, tau):
+    """(softmax of each row over tau, less the unit matrix) / (N tau), in place; `shifted` (N,) is overwritten."""
+    N = len(E)
     for i in range(N):
-        top, total = scores[i, 0], 0.0
+        row, top, total = E[i], E[i, 0], 0.0
         for j in range(1, N):
-            top = max(top, scores[i, j])
+            top = max(top, row[j])
         for j in range(N):
-            scores[i, j] = np.exp((scores[i, j] - top) / tau)
-            total += scores[i, j]
+            shifted[j] = max(
+                (row[j] - top) / tau, -700.0
+            )  # e^-700, the least that `exponentials` takes, is nothing beside 1
+        exponentials(shifted, row)
         for j in range(N):
-            scores[i, j] /= -total * N * tau
-        scores[i, i] += 1 / (N * tau)
-    np.dot(scores, Z_plus, T)
-    np.dot(X.T, T, dW)
-    np.dot(scores.T, Z, T)
-    np.dot(X_plus.T, T, G)
-    for i in range(d):
-        for j in range(k):
-            dW[i, j] += G[i, j]
+            total += row[j]
+        for j in range(N):
+            row[j] *= 1 / (total * N * tau)
+        row[i] -= 1 / (N * tau)

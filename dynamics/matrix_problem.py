@@ -13,7 +13,7 @@ import numpy as np
 from dynamics import matrix_clock as clock
 from dynamics import matrix_driver as driver
 from dynamics.matrix_explicit import TABLEAU
-from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR
+from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR, narrow
 from dynamics.matrix_lanes import LEFT, advance_lanes
 from dynamics.run import Array
 from dynamics.solver import ATOL, BLOW_UP, RTOL, SolverError
@@ -158,7 +158,9 @@ class Problem:
         )  # fmt: skip
         _raise_failures(stats, how.rtol)
         diagonal = self.kind != INFO_NCE_SAMPLES and m.C.size == 0  # then Wᵀ C is no product
-        products = {PREDICTOR: 4, INFO_NCE: 3, INFO_NCE_SAMPLES: 7}[self.kind] - diagonal
+        products = {PREDICTOR: 4, INFO_NCE: 3, INFO_NCE_SAMPLES: 7 if narrow(self.k, self.d) else 6}[
+            self.kind
+        ] - diagonal
         columns = stats.T.copy()
         return out, Facts(
             "matrix", products, columns[clock.EVALUATIONS], columns[clock.STEPS], columns[clock.STABLE_STEPS],

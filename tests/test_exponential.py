@@ -9,7 +9,7 @@ import pytest
 from mpmath import mp, mpf
 from numba import njit, types
 
-from full_models.losses.exponential import FORMS, exponential, exponentials
+from dynamics.exponential import FORMS, exponential, exponentials
 from full_models.losses.exponential_tile import exponential_tile, tile_below_top
 from full_models.tile import ROW_BYTES, ROWS
 

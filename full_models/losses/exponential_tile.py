@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from full_models.losses.exponential import exponential_code
+from dynamics.exponential import exponential_code
 from full_models.tile import ROWS, VECTORS
 from full_models.vectors import INT64, Vectors
 

@@ -92,7 +92,8 @@ def _exponential(_: Any, x: Any) -> Any:
 exponential: Callable[..., Any] = intrinsic(_exponential)
 
 
-@kept_jit(nogil=True)
+# its own fastmath: else, compiled first for a caller that lets sums be reordered, it would inherit that, and be kept so
+@kept_jit(nogil=True, fastmath={"contract"})
 def exponentials(x: NDArray[Any], out: NDArray[Any]) -> None:
     """out = exp x, one-dimensional, of one type: the bare function, whose errors are tested and whose rate is a bound."""
     widest()
