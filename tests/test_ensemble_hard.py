@@ -1,7 +1,7 @@
 """Compiled ensembles at hard points, each method against scipy's LSODA: rates over five decades, starts of either sign.
 
 The law of every tolerance here is LAW: over 40,000 such members the worst error of a state, relative to the member's largest,
-was 7.2 rtol, by any method at rtol 1e-4, 1e-6 and 1e-9; mild members are held to 10³ rtol elsewhere.
+was 11 rtol, by any method at rtol 1e-4, 1e-6 and 1e-9; mild members are held to 10³ rtol elsewhere.
 """
 
 from __future__ import annotations
@@ -66,16 +66,17 @@ def test_events_are_those_of_scipy(name: str, seed: int, decades: tuple[float, f
             assert ((np.sign(event) == np.sign(event[0])) | (np.abs(event) <= 2 * room))[before].all()
 
 
-@settings(max_examples=10)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.booleans())
 def test_phases_are_those_of_scipy(seed: int, ema: bool) -> None:
     """The end that LSODA comes to, from the start and not from the label's time; and a collapse is dated by its own state."""
     y0, q = hard(seed, MEMBERS, (-2.0, 3.0))
     a, c, alpha_p, beta = q.T[:4]
-    h = np.random.default_rng(seed).uniform(0.02, 0.3, MEMBERS)
-    eta = h * c**2 / a
-    q[:, 4], q[:, 5] = eta, eta
-    tau0 = y0[:, 2] / y0[:, 1]
+    rng = np.random.default_rng((seed, 1))  # a stream of its own, or h would follow p(0)
+    h, y = 10 ** rng.uniform(-2.0, -0.5, MEMBERS), 10 ** rng.uniform(-4.0, 0.3, MEMBERS)  # from far below phases.LEVEL
+    eta, tau0 = h * c**2 / a, y0[:, 2] / y0[:, 1]
+    y0[:, 1] = c / a * y / np.sqrt(alpha_p)
+    y0[:, 2], q[:, 4], q[:, 5] = tau0 * y0[:, 1], eta, eta
     out = phases.classify(y0[:, 0], y0[:, 1], a=a, c=c, alpha_p=alpha_p, eta=eta, beta=beta if ema else None, tau0=tau0)
     goal = modes.fixed_points(a, c, eta).p_plus
     for i in range(MEMBERS):
@@ -86,8 +87,22 @@ def test_phases_are_those_of_scipy(seed: int, ema: bool) -> None:
         unit = a[i] / c[i] * np.array([1.0, np.sqrt(alpha_p[i])])
         if out.end[i] == phases.COLLAPSE:
             assert (unit * np.abs(last[:2])).max() < 1e-3  # p+ is 0.5 or more
-            assert (
-                unit[1] * abs(dated[1]) < phases.LEVEL * (1 + 1e3 * phases.RTOL) + 1e-7
-            )  # 10³ rtol, and the target's lag
+            most = phases.LEVEL * (1 + 1e3 * phases.RTOL) + 1e-7  # 10³ rtol, and the lag
+            assert unit[1] * abs(dated[1]) < most
         else:
             assert abs(last[0] / goal[i] - 1) < 1e-3  # p = 0 is 1 away
+
+
+@pytest.mark.parametrize("field", [modes.field, sized])
+def test_a_change_of_method_costs_no_digits(field) -> None:
+    """At rest on its slow states when it is found stiff, a member began RODAS with one step to the end, which no estimate told."""
+    y0, q = hard(0, 2000, (2.0, 3.0))
+    exact = integrate_many(modes.field, y0.T, q.T, times=TIMES, rtol=1e-13, method="explicit").at
+
+    def most(method: str) -> float:
+        """The 99 % quantile of the members' errors."""
+        out = integrate_many(field, y0.T, q.T, times=TIMES, rtol=1e-6, method=method)
+        assert (out.stiff == (method != "explicit")).all()
+        return float(np.quantile((np.abs(out.at - exact).max(2) / np.abs(exact).max(2)).max(0), 0.99))
+
+    assert most("auto") < most("explicit") + most("stiff")  # its error is a part of the one's and a part of the other's
