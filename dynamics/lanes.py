@@ -145,9 +145,8 @@ def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, stop, when,
         if not isfinite(S[H * LANES + l]):
             status[i] = NOT_FINITE
             continue
-        if (
-            t[i] > 0.0
-        ):  # it changes over: at rest on its slow states it would begin with a step to its end, which none can judge
+        # it changes over: at rest on its slow states it would begin with a step to its end, which none can judge
+        if t[i] > 0.0:
             S[H * LANES + l] = min(S[H * LANES + l], t[i])
         ended = False
         for e in range(events):
