@@ -80,12 +80,12 @@ def stiff(d: int = 8) -> tuple[dict, np.ndarray]:
 
 
 def test_stiffness_is_measured_and_the_stabilised_method_agrees() -> None:
-    q, t = stiff()
+    (q, t), rtol = stiff(), 1e-5
     true = predictor_flow(**q, t=t, stepping=Stepping(method="DOP853"))
-    auto, explicit = (predictor_flow(**q, t=t, stepping=Stepping(1e-5, method=m)) for m in ("auto", "DOP853"))
+    auto, explicit = (predictor_flow(**q, t=t, stepping=Stepping(rtol, method=m)) for m in ("auto", "DOP853"))
     assert auto.facts.method == "DOP853 then RKL4" and 0 < auto.facts.switched_at[0] < 300
     assert auto.facts.evaluations[0] < explicit.facts.evaluations[0] / 3  # the reason to switch; 6 x was measured
-    assert distance(auto.W, true.W) < 1e-2  # 10³ rtol
+    assert distance(auto.W, true.W) < 100 * rtol  # as STIFF in test_matrix_hard, where scipy is the other side
     assert predictor_flow(**problem(1, 6, 6, True), t=TIMES).facts.method == "DOP853"
 
 
