@@ -47,7 +47,7 @@ class _Processes(ProcessPoolExecutor):
     """A pool whose workers are deaf to interrupts from their first instruction on; `submit` is what starts them."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with _interrupts_held():
+        with _interrupts_held():  # a fork also inherits the answer to SIGTERM, until `_start_worker` has set its own
             return super().submit(fn, *args, **kwargs)
 
 
@@ -63,7 +63,7 @@ def _interrupts_held() -> Iterator[None]:
     ours = callable(answer) and threading.current_thread() is threading.main_thread()  # no other may set a handler
     if ours:
         signal.signal(signal.SIGINT, lambda number, _: met.append(number))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -127,6 +127,7 @@ def _start_worker(parent: int) -> None:
     kill leaves no time to say."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork would inherit the parent's handler
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

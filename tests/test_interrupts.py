@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ SWEEP = (
     "--engine",
     "processes:2",
 )
+
+
+@pytest.fixture(autouse=True)
+def hearing() -> Iterator[None]:
+    """A shell that starts a job in the background makes it, and so its children, deaf to interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def alive(pid: int) -> bool:
