@@ -44,7 +44,7 @@ def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
 
 
 class _Processes(ProcessPoolExecutor):
-    """A pool whose workers are deaf to interrupts from their first instruction on; `submit` is what starts them."""
+    """A pool whose workers are deaf to interrupts from their first instruction on, and to SIGTERM until `_start_worker`."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         with _interrupts_held():  # a fork also inherits the answer to SIGTERM, until `_start_worker` has set its own
@@ -53,7 +53,7 @@ class _Processes(ProcessPoolExecutor):
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """An interrupt waits for the end of the block; processes and threads that the block starts never see one.
+    """An interrupt or SIGTERM waits for the end of the block; processes and threads that it starts are deaf to both.
 
     Else a worker that still imports answers with a traceback, and between a fork and its end Python may drop it. A mask is not
     enough: another thread without one takes the signal, and Python's main thread then answers it in the midst of the block.
