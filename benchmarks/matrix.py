@@ -8,7 +8,7 @@ target, InfoNCE of the population and on 2 d fixed pairs (starts smaller by √d
 
 The true error is max |W - exact| over max |exact| at the output times, exact by scipy's DOP853 at rtol 1e-13; each method
 runs at the loosest tolerance that keeps it below the target, in steps of 10^(1/4), looked for from the one found at the
-size below. d = 512 covers a sixteenth of the time span at the tolerances of d = 256, against scipy's forms as printed; torchdiffeq, four times slower at
+size below. d = 512 covers a sixteenth of the time span, against scipy's forms as printed; torchdiffeq, four times slower at
 d = 128, is left out beyond. "slower" is the median ratio of runs in turn with the project's; memory is not asked of torch and jax.
 Shares of limits: `benchmarks.matrix_limits`. One core: the process is bound to one.
 """
@@ -44,7 +44,7 @@ Guesses = dict[tuple[str, str], float]  # case, method -> the tolerance matched 
 def compare(case: str, d: int, peers: Sequence[Peer], memory: bool, known: Guesses, span: float = 1.0) -> list[dict[str, Any]]:  # fmt: skip
     """A row of the project, and one of each peer, "slower": times the project's. Reads `known`, and writes to it.
 
-    span: share of the time span; of a shorter one tolerances known from the full one are kept, unless they fail."""
+    span: share of the time span."""
     q, small, problem, t = draw(case, d), draw(case, 4), f"{case} d={d}", span * TIMES
     true, rows, base = exact(q, t), [], None
     for peer in (OURS, *peers):
@@ -55,7 +55,7 @@ def compare(case: str, d: int, peers: Sequence[Peer], memory: bool, known: Guess
         method = Method(peer.name, functools.partial(peer.solve, q, t), lambda W: error(W, true),
                         functools.partial(peer.solve, small, t, 1e-2))  # fmt: skip
         counted = memory and peer.package in (OURS.package, "scipy")  # the others' import alone is hundreds of MiB
-        r = row(problem, method, known.get((case, peer.name)), counted, base, looser=span == 1)
+        r = row(problem, method, known.get((case, peer.name)), counted, base)
         if "tolerance" in r:
             known[case, peer.name] = r["tolerance"]
         elif base is None:
@@ -107,7 +107,7 @@ def plan(quick: bool, known: Guesses) -> list[Callable[[], list[dict[str, Any]]]
         for case in matrix_stiff.CASES
         for d in stiff
     ]
-    return [*jobs, functools.partial(matrix_closed.compare, sizes[-1], TIMES[-1], memory)]
+    return jobs + [functools.partial(matrix_closed.compare, case, sizes[-1], memory) for case in matrix_closed.SPANS]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

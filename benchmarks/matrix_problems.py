@@ -135,9 +135,9 @@ class InfoNCESamples:
         return info_nce_sample_flow(self.W0, self.X, self.X_plus, t, stepping=stepping)
 
     def gflop(self, products: int) -> float:
-        """Of 3 products of N x d x d, 2 of N x N x d and one of d x d x d."""
+        """Of 2 products of N x d x d, 2 of N x N x d and 2 of d x d x d."""
         N, d = self.X.shape
-        return 2e-9 * (3 * N * d * d + 2 * N * N * d + d**3)
+        return 2e-9 * (2 * N * d * d + 2 * N * N * d + 2 * d**3)
 
 
 @dataclass(frozen=True)

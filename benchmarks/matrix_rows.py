@@ -37,14 +37,11 @@ def error(W: Array, exact: Array) -> float:
     return float((np.abs(W - exact).max(axes) / np.abs(exact).max(axes)).max())
 
 
-def matched(m: Method, target: float, guess: float | None = None, looser: bool = True) -> harness.Match:
-    """The loosest tolerance that reaches the target; guess: one known from a like problem, beyond which
-    nothing looser is tried unless `looser`."""
+def matched(m: Method, target: float, guess: float | None = None) -> harness.Match:
+    """The loosest tolerance that reaches the target; guess: one known from a like problem, where the search begins."""
     error_at = lambda tol: m.error(m.run(tol))  # noqa: E731
     if guess is None:
         return harness.match(error_at, target, TOLERANCES, stride=4)
-    if not looser:
-        return harness.match(error_at, target, [x for x in TOLERANCES if x <= guess])
     return harness.match_near(error_at, target, TOLERANCES, guess)
 
 
@@ -54,12 +51,11 @@ def row(
     guess: float | None,
     memory: bool,
     ours: tuple[Callable[[], Any], int] | None = None,
-    looser: bool = True,
 ) -> dict[str, Any]:
     """Milliseconds a member: median, least and most of five repeats; "slower": median ratio to the project's run
     ours = (run, members), in turn with it."""
     start: dict[str, Any] = {"problem": problem, "method": m.name} | ({"members": m.members} if m.members > 1 else {})
-    found = matched(m, TARGET, guess, looser)
+    found = matched(m, TARGET, guess)
     if found.tolerance is None:
         return start | {"skipped": f"error {found.error:.1e} even at the tightest tolerance"}
     run = functools.partial(m.run, found.tolerance)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import svdvals
@@ -43,10 +44,6 @@ class LinearFlow:
         rates, basis = np.linalg.eigh(M)
         return LinearFlow(W0 @ basis, rates, basis, t)
 
-    def decay(self) -> Array:
-        """e^{-lambda_j t} (T, d)."""
-        return np.exp(-self.t[:, None] * self.rates)
-
     def W(self, i: int) -> Array:
         """W(t_i) (k, d); one product."""
         return (self.Y * np.exp(-self.t[i] * self.rates)) @ self.basis.T
@@ -54,13 +51,18 @@ class LinearFlow:
     def __iter__(self) -> Iterator[Array]:
         return (self.W(i) for i in range(len(self.t)))
 
+    @cached_property
+    def energies(self) -> Array:
+        """‖Y_j(t)‖² = ‖Y_j(0)‖² e^{-2 lambda_j t} (T, d): what norms and losses are sums of."""
+        return np.sum(self.Y**2, 0) * np.exp(-2 * self.t[:, None] * self.rates)
+
     def norm(self) -> Array:
         """‖W(t)‖_F (T,)."""
-        return np.sqrt(self.decay() ** 2 @ np.sum(self.Y**2, 0))
+        return np.sqrt(self.energies.sum(1))
 
     def loss(self, eta: float = 0.0) -> Array:
         """½ tr(W (M - eta I) Wᵀ) (T,): for M = S + eta I the loss ½ E‖Wx - Wx⁺‖², without the decay's part."""
-        return self.decay() ** 2 @ (np.sum(self.Y**2, 0) * (self.rates - eta)) / 2
+        return self.energies @ (self.rates - eta) / 2
 
     def log_singular_values(self) -> Array:
         """log of the min(k, d) singular values of W(t) (T, min(k, d)), falling; -inf for an exact 0.

@@ -67,6 +67,7 @@ SAFETY = 1.1  # on the measured radius, which approaches the true one from below
 RENEW = 25  # accepted RKL4 steps for which a measured radius serves
 FIRST_LOOK, LOOK_EVERY = 20, 20  # accepted steps before AUTO measures the radius, and between
 TRIAL = 8  # accepted RKL4 steps after which their cost is compared
+KEPT = 0.75  # of what earlier trials cost, and of their time: they count for some 30 steps, as long as step sizes swing
 
 
 @compiled
@@ -187,11 +188,16 @@ def _accept(y, K, work, error, h, ahead, s):
 
 @compiled
 def _reconsider(s):
-    """AUTO, after a trial of RKL4: back to DOP853, with more patience, if that would have cost less."""
+    """AUTO, after a trial of RKL4: back to DOP853, with more patience, if that would have cost less, trials before it included.
+
+    One alone tells little where eigenvalues are complex: steps grow until these are unstable, then start small again.
+    """
     if s[SPENT] > STAGES * s[RHO] / REAL_INTERVAL * (s[WHEN] - s[SINCE]):
         s[STABLE], s[RUN], s[LOOK], s[H] = 0.0, 0.0, s[PATIENCE], 0.9 * REAL_INTERVAL / s[RHO]
         s[PATIENCE] *= 2
-    s[SPENT], s[SINCE] = 0.0, s[WHEN]
+    else:
+        s[SPENT] *= KEPT
+        s[SINCE] += (1 - KEPT) * (s[WHEN] - s[SINCE])
 
 
 @compiled
@@ -204,7 +210,8 @@ def advance_all(
     n, N = y.shape[1], len(X)
     samples = kind == INFO_NCE_SAMPLES
     Q = np.zeros((d, N if samples else C.shape[2] + k))
-    G = np.empty((d, d if samples and not narrow(k, d) else k))
+    square = not narrow(k, d) and (samples or (kind == INFO_NCE and C.shape[2] > 0))
+    G = np.empty((d, d if square else k))
     rows = 3 * N if samples else (C.shape[2] + k if kind == INFO_NCE else 0)
     stack, scores = np.empty((rows, k)), np.empty((N + 1, N))
     K, work, s = np.empty((STAGES + 1 + EXTRA, n)), np.empty((4, n)), np.empty(CLOCKWORK)

@@ -20,6 +20,7 @@ from dynamics.machine_code import kept_jit
 
 PREDICTOR, INFO_NCE, INFO_NCE_SAMPLES = 0, 1, 2  # whose velocity
 
+ABREAST = 64  # entries of a row whose maxima are kept side by side
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered and fused; NaN and infinity keep their meaning
 compiled: Any = kept_jit(nogil=True, error_model="numpy", fastmath=FAST)
 
@@ -72,27 +73,34 @@ def _predictor(p, y, dy):
 
 @compiled
 def _info_nce(p, y, dy):
-    """dWᵀ = (2/tau) [C | -A Wᵀ/tau] [Wᵀ; W A Wᵀ]: minus the gradient for Gaussian views and infinitely many samples."""
+    """dWᵀ = (2/tau) (C - A WᵀW A/tau) Wᵀ: minus the gradient for Gaussian views and infinitely many samples.
+
+    Where k < d/2, or C is diagonal, it is cheaper as (2/tau) [C | -A Wᵀ/tau] [Wᵀ; W A Wᵀ].
+    """
     _, k, d, _, _, a, c, rates, _, _, Q, G, stack, _ = p
     tau = rates[0]
     W, dW = y.reshape(d, k), dy.reshape(d, k)
     left = Q.shape[1] - k
-    for i in range(d):
-        for j in range(k):
-            G[i, j] = a[i] * W[i, j]
-            Q[i, left + j] = -G[i, j] / tau
-    if left:
+    if left and not narrow(k, d):
+        np.dot(W, W.T, G)
         for i in range(d):
+            for j in range(d):
+                G[i, j] = Q[i, j] - a[i] * G[i, j] * a[j] / tau
+        np.dot(G, W, dW)
+    else:
+        for i in range(d):
+            for j in range(k):
+                G[i, j] = a[i] * W[i, j]
+                Q[i, left + j] = -G[i, j] / tau
+        for i in range(left):
             for j in range(k):
                 stack[i, j] = W[i, j]
-        np.dot(W.T, G, stack[d:])
+        np.dot(W.T, G, stack[left:])
         np.dot(Q, stack, dW)
-    else:
-        np.dot(W.T, G, stack)
-        np.dot(Q, stack, dW)
-        for i in range(d):
-            for j in range(k):
-                dW[i, j] += c[i] * W[i, j]
+        if not left:
+            for i in range(d):
+                for j in range(k):
+                    dW[i, j] += c[i] * W[i, j]
     for i in range(len(y)):
         dy[i] *= 2 / tau
 
@@ -101,18 +109,23 @@ def _info_nce(p, y, dy):
 def _info_nce_samples(p, y, dy):
     """dWᵀ = -(M + Mᵀ) Wᵀ: minus the gradient of -(1/N) Σ_i log softmax_i(Z Z⁺ᵀ / tau)_i with Z = X Wᵀ, Z⁺ = X⁺ Wᵀ.
 
-    M = Xᵀ E X⁺ with E = (softmax - I)/(N tau). Where k < d/2 it is cheaper not to make M: dWᵀ = -(Xᵀ E Z⁺ + X⁺ᵀ Eᵀ Z).
+    M = Xᵀ E X⁺ with E = (softmax - I)/(N tau). Where k < d/2 it is cheaper not to make M: dWᵀ = -(Xᵀ E Z⁺ + X⁺ᵀ Eᵀ Z);
+    and where k >= d to make the scores from WᵀW.
     """
     _, k, d, _, _, _, _, rates, X, X_plus, Q, G, stack, scores = p
     N = len(X)
-    W, dW = y.reshape(d, k), dy.reshape(d, k)
-    Z, Z_plus, E = stack[:N], stack[N : 2 * N], scores[:N]
-    np.dot(X, W, Z)
-    np.dot(X_plus, W, Z_plus)
-    np.dot(Z, Z_plus.T, E)
+    W, dW, E = y.reshape(d, k), dy.reshape(d, k), scores[:N]
+    Z, Z_plus, T = stack[:N], stack[N : 2 * N], stack[2 * N :]
+    if k < d:
+        np.dot(X, W, Z)
+        np.dot(X_plus, W, Z_plus)
+        np.dot(Z, Z_plus.T, E)
+    else:
+        np.dot(W, W.T, G)
+        np.dot(G, X_plus.T, Q)
+        np.dot(X, Q, E)
     _softmax_minus_one(E, scores[N], rates[0])
     if narrow(k, d):
-        T = stack[2 * N :]
         np.dot(E, Z_plus, T)
         np.dot(X.T, T, dW)
         np.dot(E.T, Z, T)
@@ -130,7 +143,7 @@ def _info_nce_samples(p, y, dy):
 
 @compiled
 def narrow(k, d):
-    """Is k so small beside d that two products of N x N by N x k cost less than one by N x d?"""
+    """Is k so small beside d that two products by a d x k matrix cost less than one by d x d?"""
     return 2 * k < d
 
 
@@ -139,9 +152,8 @@ def _softmax_minus_one(E, shifted, tau):
     """(softmax of each row over tau, less the unit matrix) / (N tau), in place; `shifted` (N,) is overwritten."""
     N = len(E)
     for i in range(N):
-        row, top, total = E[i], E[i, 0], 0.0
-        for j in range(1, N):
-            top = max(top, row[j])
+        row, total = E[i], 0.0
+        top = largest(row, shifted)
         for j in range(N):
             shifted[j] = max(
                 (row[j] - top) / tau, -700.0
@@ -152,3 +164,24 @@ def _softmax_minus_one(E, shifted, tau):
         for j in range(N):
             row[j] *= 1 / (total * N * tau)
         row[i] -= 1 / (N * tau)
+
+
+@compiled
+def largest(x, best):
+    """max x, of `best` (as long as x) as many entries overwritten as are looked at side by side: one running maximum would wait
+    for itself, and NaN, whose place counts, forbids the compiler to split it."""
+    n, whole = len(x), len(x) // ABREAST * ABREAST
+    top = x[0]
+    if whole > 0:
+        side = best[:ABREAST]
+        for i in range(ABREAST):
+            side[i] = x[i]
+        for lo in range(ABREAST, whole, ABREAST):
+            part = x[lo : lo + ABREAST]
+            for i in range(ABREAST):
+                side[i] = max(side[i], part[i])
+        for i in range(ABREAST):
+            top = max(top, side[i])
+    for i in range(whole, n):
+        top = max(top, x[i])
+    return top

@@ -157,10 +157,12 @@ class Problem:
             BLOW_UP, MAX_EVALUATIONS, stats,
         )  # fmt: skip
         _raise_failures(stats, how.rtol)
-        diagonal = self.kind != INFO_NCE_SAMPLES and m.C.size == 0  # then Wᵀ C is no product
-        products = {PREDICTOR: 4, INFO_NCE: 3, INFO_NCE_SAMPLES: 7 if narrow(self.k, self.d) else 6}[
-            self.kind
-        ] - diagonal
+        slim, diagonal = narrow(self.k, self.d), m.C.size == 0  # where C is diagonal, Wᵀ C is no product
+        products = {
+            PREDICTOR: 3 if diagonal else 4,
+            INFO_NCE: 3 if slim and not diagonal else 2,
+            INFO_NCE_SAMPLES: 7 if slim else 6,
+        }[self.kind]
         columns = stats.T.copy()
         return out, Facts(
             "matrix", products, columns[clock.EVALUATIONS], columns[clock.STEPS], columns[clock.STABLE_STEPS],

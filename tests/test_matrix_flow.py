@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from matrix_cases import GLOBAL, TIMES, distance, plain, problem
 
 from dynamics import predictor
+from dynamics.matrix_field import ABREAST, largest
 from dynamics.matrix_flow import (
     FlowError,
     MatrixFlow,
@@ -135,11 +136,12 @@ def gradient_flow(loss, W0: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0])
-@pytest.mark.parametrize(("k", "d"), [(3, 4), (4, 3), (1, 4), (2, 4)])
-def test_info_nce_flow_on_samples_descends_the_torch_loss(tau: float, k: int, d: int) -> None:
+@pytest.mark.parametrize("N", [10, 2 * ABREAST + 1])  # rows without, and with, maxima side by side and a rest
+@pytest.mark.parametrize(("k", "d"), [(3, 4), (4, 3), (1, 4), (2, 4), (4, 4)])
+def test_info_nce_flow_on_samples_descends_the_torch_loss(tau: float, N: int, k: int, d: int) -> None:
     rng = np.random.default_rng(1)
-    X = rng.standard_normal((10, d))
-    X_plus, W0, t = X + 0.5 * rng.standard_normal((10, d)), 0.3 * rng.standard_normal((k, d)), np.linspace(0, 1, 4)
+    X = rng.standard_normal((N, d))
+    X_plus, W0, t = X + 0.5 * rng.standard_normal((N, d)), 0.3 * rng.standard_normal((k, d)), np.linspace(0, 1, 4)
     x, x_plus = torch.tensor(X), torch.tensor(X_plus)
     true = gradient_flow(lambda W: info_nce(x @ W.T, x_plus @ W.T, tau=tau, critic="dot"), W0, t)
     fast = info_nce_sample_flow(W0, X, X_plus, t, tau=tau)
@@ -148,9 +150,17 @@ def test_info_nce_flow_on_samples_descends_the_torch_loss(tau: float, k: int, d:
     assert distance(info_nce_sample_flow(W0, X_plus, X, t, tau=tau).W, true) > 1e3 * GLOBAL  # the direction matters
 
 
+@pytest.mark.parametrize("n", [1, ABREAST - 1, ABREAST, 2 * ABREAST, 3 * ABREAST + 5])
+def test_the_largest_entry_of_a_row_is_found_wherever_it_stands(n: int) -> None:
+    x = np.random.default_rng(n).standard_normal(n)
+    for i in range(n):
+        assert largest(np.roll(x, i), np.empty(n)) == x.max()  # to the bit: no arithmetic
+
+
 @pytest.mark.parametrize("commuting", [True, False])
-def test_info_nce_population_flow_descends_its_loss(commuting: bool) -> None:
-    q, tau, t = problem(4, 3, 5, commuting), 0.7, np.linspace(0, 3, 5)
+@pytest.mark.parametrize(("k", "d"), [(4, 3), (3, 5), (1, 4), (2, 4)])
+def test_info_nce_population_flow_descends_its_loss(k: int, d: int, commuting: bool) -> None:
+    q, tau, t = problem(4, k, d, commuting), 0.7, np.linspace(0, 3, 5)
     A, C = torch.tensor(q["A"]), torch.tensor(q["C"])
 
     def loss(W):
@@ -159,6 +169,7 @@ def test_info_nce_population_flow_descends_its_loss(commuting: bool) -> None:
 
     flow = info_nce_flow(q["W0"], q["A"], q["C"], t, tau=tau)
     assert distance(flow.W, gradient_flow(loss, q["W0"], t)) < GLOBAL  # two integrations, each at rtol
+    assert flow.facts.products == (3 if 2 * k < d and not commuting else 2)  # as many as its velocity makes
     assert distance(info_nce_flow(q["W0"], q["A"], q["C"], t, tau=1.0).W, flow.W) > 1e3 * GLOBAL
 
 
