@@ -9,7 +9,8 @@ target, InfoNCE of the population and on 2 d fixed pairs (starts smaller by √d
 The true error is max |W - exact| over max |exact| at the output times, exact by scipy's DOP853 at rtol 1e-13; each method
 runs at the loosest tolerance that keeps it below the target, in steps of 10^(1/4), looked for from the one found at the
 size below. d = 512 covers a sixteenth of the time span, against scipy's forms as printed; torchdiffeq, four times slower at
-d = 128, is left out beyond. "slower" is the median ratio of runs in turn with the project's; memory is not asked of torch and jax.
+d = 128, is left out beyond. "slower" is the median ratio of runs in turn with the project's; "mib" begins after
+a small problem (d = 4) of the same kind, and what jax compiles for the size at hand is in it.
 Shares of limits: `benchmarks.matrix_limits`. One core: the process is bound to one.
 """
 
@@ -54,8 +55,7 @@ def compare(case: str, d: int, peers: Sequence[Peer], memory: bool, known: Guess
             continue
         method = Method(peer.name, functools.partial(peer.solve, q, t), lambda W: error(W, true),
                         functools.partial(peer.solve, small, t, 1e-2))  # fmt: skip
-        counted = memory and peer.package in (OURS.package, "scipy")  # the others' import alone is hundreds of MiB
-        r = row(problem, method, known.get((case, peer.name)), counted, base)
+        r = row(problem, method, known.get((case, peer.name)), memory, base)
         if "tolerance" in r:
             known[case, peer.name] = r["tolerance"]
         elif base is None:

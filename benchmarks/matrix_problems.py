@@ -44,10 +44,19 @@ class Flow(Problem, Protocol):
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """Predictor flow with stop-gradient (Tian et al. 2021, Lemma 1); V0: an EMA target of rate beta, None: the online one."""
+class Square:
+    """A flow all of whose matrices are d x d."""
 
     W0: Array
+
+    def gflop(self, products: int) -> float:
+        return products * 2e-9 * self.W0.shape[-1] ** 3
+
+
+@dataclass(frozen=True)
+class Predictor(Square):
+    """Predictor flow with stop-gradient (Tian et al. 2021, Lemma 1); V0: an EMA target of rate beta, None: the online one."""
+
     P0: Array
     A: Array
     C: Array
@@ -76,15 +85,11 @@ class Predictor:
             self.W0, self.P0, self.A, self.C, t, V0=self.V0, eta=self.eta, beta=self.beta, stepping=stepping
         )
 
-    def gflop(self, products: int) -> float:
-        return products * 2e-9 * self.W0.shape[-1] ** 3
-
 
 @dataclass(frozen=True)
-class InfoNCE:
+class InfoNCE(Square):
     """InfoNCE of a linear encoder with infinitely many negatives, Gaussian views, temperature 1; C symmetric."""
 
-    W0: Array
     A: Array
     C: Array
 
@@ -103,9 +108,6 @@ class InfoNCE:
 
     def own(self, t: Array, stepping: Stepping) -> MatrixFlow:
         return info_nce_flow(self.W0, self.A, self.C, t, stepping=stepping)
-
-    def gflop(self, products: int) -> float:
-        return products * 2e-9 * self.W0.shape[-1] ** 3
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,19 @@ def meet(a: Domain, b: Domain) -> Domain | None:
     raise TypeError(f"cannot intersect {a} with {b}: use two Intervals, two Spectra, or a tuple of choices")
 
 
-def check_lengths(owner: str, domains: Mapping[str, Domain]) -> None:
+EIGENVALUES = ("views.signal", "views.noise")
+
+
+def check_eigenvalues(owner: str, domains: Mapping[str, Domain]) -> None:
     """Raise ValueError where the choices at one path are eigenvalues of several dimensions: those of the signal and of
-    the noise are drawn apart, and would not fit."""
+    the noise are drawn apart, and would not fit. Or where choices of eigenvalues are not tuples at all."""
     for path, domain in domains.items():
         choices = domain if isinstance(domain, tuple) else ()
+        for choice in (domain,) if isinstance(domain, Interval) else choices:
+            if path in EIGENVALUES and not isinstance(choice, tuple):
+                raise ValueError(
+                    f"{owner}: {choice!r} is no choice of {path}: give tuples, such as ((1.0, 0.5),), or a Spectrum"
+                )
         lengths = sorted({len(choice) for choice in choices if isinstance(choice, tuple)})
         if len(lengths) > 1:
             several = " and ".join(map(str, lengths))
@@ -73,7 +81,7 @@ def check_lengths(owner: str, domains: Mapping[str, Domain]) -> None:
 @dataclass(frozen=True)
 class Assumption:
     """name and sentence; `only` restricts paths of a Setting ("d" is the number of eigenvalues of Gaussian views);
-    `where` is for what no list of values can say. Raises ValueError where choices are of several lengths."""
+    `where` is for what no list of values can say. Raises ValueError where choices of eigenvalues cannot be drawn."""
 
     name: str
     says: str
@@ -81,7 +89,7 @@ class Assumption:
     where: Callable[[Setting], bool] | None = None
 
     def __post_init__(self) -> None:
-        check_lengths(f"assumption {self.name!r}", self.only)
+        check_eigenvalues(f"assumption {self.name!r}", self.only)
 
     def holds(self, setting: Setting) -> bool:
         return all(value_at(setting, path) in domain for path, domain in self.only.items()) and (

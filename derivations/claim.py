@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from derivations.assumption import Assumption, Domain, check_lengths
+from derivations.assumption import Assumption, Domain, check_eigenvalues
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
@@ -68,7 +68,7 @@ class Claim:
     proof: of the statement under states and needs together; so a claim with needs is never *verified* as stated.
     holds_at: for a claim that fails throughout its domain, a Setting outside it where the residual passes: its check
     must be able to. slack also marks a limit t -> infinity, which only a residual that time does not shrink refutes.
-    Raises ValueError on a rung that is none, and where choices are of several lengths."""
+    Raises ValueError on a rung that is none, and where choices of eigenvalues cannot be drawn."""
 
     id: str
     section: str
@@ -98,4 +98,4 @@ class Claim:
         for rung in self.rungs:
             if rung not in RUNGS:
                 raise ValueError(f"{self.id} speaks of a rung {rung!r}, which is none: name some of {', '.join(RUNGS)}")
-        check_lengths(self.id, self.vary)
+        check_eigenvalues(self.id, self.vary)

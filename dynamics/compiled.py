@@ -101,8 +101,9 @@ def _compare(
     except Exception:  # where Python has no numbers there is nothing to compare
         return
     found = S[first * lanes.LANES :: lanes.LANES][: len(right)]
-    told = np.isfinite(found) & np.isfinite(right)
-    off = np.abs(np.where(told, found - right, 0.0))
+    told, one = np.isfinite(found) & np.isfinite(right), np.isfinite(found) != np.isfinite(right)
+    with np.errstate(invalid="ignore"):
+        off = np.where(told, np.abs(found - right), np.where(one, np.inf, 0.0))
     if (off > AGREE * np.abs(right[told]).max(initial=0.0)).any():
         j, where = int(off.argmax()), ", ".join(f"{x:.3g}" for x in numbers)
         raise FieldError(

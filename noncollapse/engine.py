@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import resource_tracker
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from noncollapse.errors import UsageError
 
 Engine = Callable[[], AbstractContextManager[Executor]]
 WATCH = 1.0  # seconds between a worker's looks at its parent
+BOTH = frozenset({signal.SIGINT, signal.SIGTERM})
 KNOCK = 10.0  # seconds for a scheduler's machine to answer; where it says no it does so at once
 
 
@@ -52,18 +54,19 @@ class _Processes(ProcessPoolExecutor):
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """An interrupt or SIGTERM waits for the end of the block; processes and threads that it starts are deaf to both.
+def _interrupts_held(masked: frozenset[signal.Signals] = BOTH) -> Iterator[None]:
+    """An interrupt waits for the end of the block; processes and threads that it starts are deaf to the `masked` signals.
 
     Else a worker that still imports answers with a traceback, and between a fork and its end Python may drop it. A mask is not
     enough: another thread without one takes the signal, and Python's main thread then answers it in the midst of the block.
     """
+    resource_tracker.ensure_running()  # else the first process does so, and takes the mask away
     met: list[int] = []
     answer = signal.getsignal(signal.SIGINT)
     ours = callable(answer) and threading.current_thread() is threading.main_thread()  # no other may set a handler
     if ours:
         signal.signal(signal.SIGINT, lambda number, _: met.append(number))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, masked)
     try:
         yield
     finally:
@@ -89,7 +92,9 @@ def dask(address: Any = None) -> Engine:
         try:
             if isinstance(address, str):
                 _knock(address)
-            client = Client(address)
+            # dask's own workers end by SIGTERM, and would answer an interrupt with tracebacks
+            with nullcontext() if address else _interrupts_held(frozenset({signal.SIGINT})):
+                client = Client(address)
         except (OSError, ValueError) as error:  # ValueError: an address that is none
             raise UsageError(f"no dask scheduler at {address} ({error}): give the address that it prints") from None
         with client:

@@ -80,14 +80,21 @@ def by_a_factorial(x):
     return (-x * product / 1e21,)
 
 
+def by_the_root_of_a_factorial(x):
+    product = 1
+    for i in range(1, 22):
+        product = product * i
+    return (-x * math.sqrt(product / 1e20),)
+
+
 def decay(x):
     return (-x,)
 
 
 @pytest.mark.parametrize("method", ["explicit", "stiff"])
-@pytest.mark.parametrize("field", [by_a_whole_power, by_a_factorial])
+@pytest.mark.parametrize("field", [by_a_whole_power, by_a_factorial, by_the_root_of_a_factorial])
 def test_whole_numbers_that_compiled_code_cannot_hold_are_refused(field, method: str) -> None:
-    """The power was 0 there and the product of 22 numbers its last 64 bits, both with status ok."""
+    """The power was 0 there and the product of 22 numbers its last 64 bits, with status ok; that of 21 is negative, its root NaN."""
     with pytest.raises(FieldError, match=r"when compiled and .* in Python.*write 3.0 for 3"):
         integrate_many(field, (1.0,), (), 1.0, method=method)
 

@@ -28,6 +28,7 @@ SWEEP = (
     "--engine",
     "processes:2",
 )
+DASK = (*SWEEP[:-1], "dask")  # workers of a dask cluster on this machine
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def alive(pid: int) -> bool:
 
 def workers(pid: int) -> list[int]:
     """The worker processes that `pid` has started: all its children but the one that keeps count of semaphores."""
-    children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    children = [int(c) for file in Path(f"/proc/{pid}/task").glob("*/children") for c in file.read_text().split()]
     return [c for c in children if "resource_tracker" not in Path(f"/proc/{c}/cmdline").read_text()]
 
 
@@ -82,10 +83,14 @@ NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="re
         (SWEEP, 0.6),
         (("verify", "-j", "2"), 0.0),
         (("verify", "-j", "2"), 0.3),
+        (DASK, 0.0),
+        (DASK, 3.0),
     ],
 )
 def test_an_interrupt_while_workers_start_is_one_sentence(words: tuple[str, ...], later: float, tmp_path: Path) -> None:
     """Ctrl-C goes to every process of the group; `later`: seconds after there is a worker, which imports for one."""
+    if words is DASK:
+        pytest.importorskip("distributed", reason="dask is the optional extra: pip install noncollapse[dask]")
     process = started(words, tmp_path)
     assert until(lambda: process.poll() is None and workers(process.pid), 30), "a worker starts"
     time.sleep(later)

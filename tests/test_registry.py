@@ -8,7 +8,7 @@ import pytest
 from toy_claims import toy
 
 from derivations import registry
-from derivations.assumption import Assumption
+from derivations.assumption import Assumption, Interval
 from derivations.claim import RUNGS, Claim
 from derivations.registry import CLAIMS
 from dynamics.setting import Setting
@@ -84,6 +84,14 @@ def test_choices_of_eigenvalues_of_several_lengths_are_named() -> None:
     with pytest.raises(ValueError, match=f"^toy: {says}$"):
         toy(vary=mixed)
     assert Assumption("even", "", {"views.noise": ((0.1, 0.1), (0.3, 0.3))}), "of one length"
+
+
+@pytest.mark.parametrize("domain", [(0.1, 0.2), Interval(0.1, 0.2)])
+def test_choices_of_eigenvalues_that_are_none_are_named(domain: tuple[float, ...] | Interval) -> None:
+    with pytest.raises(
+        ValueError, match=r"^toy: .* is no choice of views.noise: give tuples, such as .*, or a Spectrum$"
+    ):
+        toy(vary={"views.noise": domain})
 
 
 def test_an_assumption_has_one_name_and_one_sentence_in_all_claims() -> None:
