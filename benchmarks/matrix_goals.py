@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import matrix_closed, matrix_stiff
@@ -13,33 +14,57 @@ FLOWS = ("general", "commuting", EMA, POPULATION, SAMPLES)
 ENSEMBLES, CLOSED, STIFF = 20.0, 30.0, 6.0
 
 
-def size(row: dict[str, Any]) -> int:
-    """d, which ends the problem's name."""
-    return int(row["problem"].rsplit("=", 1)[1])
+@dataclass(frozen=True)
+class Aim:
+    """The fastest of the methods whose name holds `method` should take `least` times as long as the project, on the problems of
+    a case from d = low to high."""
+
+    says: str
+    case: str
+    method: str
+    least: float
+    low: int = 1
+    high: int = 10**6
+
+    def covers(self, row: Mapping[str, Any]) -> bool:
+        """Is it about the row's problem?"""
+        case, d = row["problem"].rsplit(" d=", 1)
+        return case == self.case and self.low <= int(d) <= self.high
 
 
-def reached(rows: Sequence[dict[str, Any]], case: str, method: str, least: float, low: int = 1, high: int = 10**6) -> str:  # fmt: skip
-    """At each size from low to high the ratio to the fastest of the peers whose name holds `method`; "" where there is none."""
+AIMS = (
+    *(
+        aim
+        for case in FLOWS
+        for aim in (
+            Aim(f"{case}, d = 32: as printed", case, "as printed", SMALL, 32, 32),
+            Aim(f"{case}, d >= 128: as printed", case, "as printed", LARGE, 128),
+        )
+    ),
+    Aim("ensemble, d = 8: looped", "ensemble", "looped", ENSEMBLES, 8, 8),
+    *(Aim(f"{case}, lazily: scipy", case, "scipy", CLOSED) for case in matrix_closed.SPANS),
+    *(Aim(f"{case}: {m}", case, m, STIFF) for case in matrix_stiff.CASES for m in ("explicit only", "scipy")),
+)
+
+
+def reached(rows: Sequence[Mapping[str, Any]], aim: Aim) -> str:
+    """At each size the ratio to the fastest of the aim's peers; "" where there is none."""
     fastest: dict[int, float] = {}
     for r in rows:
-        named = r["problem"].startswith(f"{case} d=") and method in r["method"]
-        if named and "slower" in r and low <= size(r) <= high:
-            fastest[size(r)] = min(r["slower"], fastest.get(size(r), r["slower"]))
+        if "slower" in r and aim.method in r["method"] and aim.covers(r):
+            d = int(r["problem"].rsplit("=", 1)[1])
+            fastest[d] = min(r["slower"], fastest.get(d, r["slower"]))
     many = len(fastest) > 1
-    said = [f"{x:.3g}x" + f" at d = {d}" * many + " (missed)" * (x < least) for d, x in sorted(fastest.items())]
+    said = [f"{x:.3g}x" + f" at d = {d}" * many + " (missed)" * (x < aim.least) for d, x in sorted(fastest.items())]
     return ", ".join(said)
 
 
-def goals(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+def goals(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Aim -> what was reached."""
-    said = {}
-    for case in FLOWS:
-        said[f"{case}, d = 32: as printed, at least {SMALL:g}x"] = reached(rows, case, "as printed", SMALL, 32, 32)
-        said[f"{case}, d >= 128: as printed, at least {LARGE:g}x"] = reached(rows, case, "as printed", LARGE, 128)
-    said[f"ensemble, d = 8: looped, at least {ENSEMBLES:g}x"] = reached(rows, "ensemble", "looped", ENSEMBLES, 8, 8)
-    for case in matrix_closed.SPANS:
-        said[f"{case}, lazily: scipy, at least {CLOSED:g}x"] = reached(rows, case, "scipy", CLOSED)
-    for case in matrix_stiff.CASES:
-        for method in ("explicit only", "scipy"):
-            said[f"{case}: {method}, at least {STIFF:g}x"] = reached(rows, case, method, STIFF)
+    said = {f"{aim.says}, at least {aim.least:g}x": reached(rows, aim) for aim in AIMS}
     return {aim: x for aim, x in said.items() if x}
+
+
+def aims(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Problem -> the ratio aimed at, of the problems that have one."""
+    return {r["problem"]: aim.least for r in rows for aim in AIMS if aim.covers(r)}

@@ -45,6 +45,34 @@ def bars(name: str, rows: Sequence[Mapping[str, Any]], key: str, label: str, kin
         return style.finish(figure, RESULTS / name, f"{name} · members in brackets")
 
 
+def ratios(name: str, rows: Sequence[Mapping[str, Any]], aims: Mapping[str, float], label: str) -> Path:
+    """benchmarks/results/<name>.png and .svg: rows["slower"], a line a problem, a colour a library, a marker each of its methods;
+    aims: problem -> ratio, drawn as a tick."""
+    rows = [row | {"method": row["method"].removesuffix(", looped")} for row in map(dict, rows) if "slower" in row]
+    problems = list(dict.fromkeys(row["problem"] for row in rows))
+    libraries: dict[str, list[str]] = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        libraries.setdefault(method.replace(",", "").split()[0], []).append(method)
+    with style.house():
+        figure, axes = style.panels(width=style.PAGE, height=1.4 + 0.19 * len(problems))
+        ax = axes[0, 0]
+        for colour, methods in zip(style.colours(len(libraries)), libraries.values(), strict=True):
+            for i, method in enumerate(methods):
+                marker = style.MARKERS[i % len(style.MARKERS)]
+                own = [row for row in rows if row["method"] == method]
+                x, y = [row["slower"] for row in own], [problems.index(row["problem"]) for row in own]
+                ax.plot(x, y, marker, color=colour, label=method, markerfacecolor="white", markeredgewidth=0.9)
+        wanted = [(least, problems.index(problem)) for problem, least in aims.items() if problem in problems]
+        ax.plot(*zip(*wanted, strict=True), "|", color=style.GREY, markersize=9, markeredgewidth=1.5, label="aim")
+        ax.axvline(1.0, color=style.MEASURED, linewidth=1.0)
+        ax.set(xscale="log", xlabel=label, yticks=range(len(problems)), yticklabels=problems)
+        ax.invert_yaxis()
+        ax.grid(axis="y", color="#e6e6e6", linewidth=0.5)
+        ax.set_axisbelow(True)
+        figure.legend(loc="outside upper center", ncols=3)
+        return style.finish(figure, RESULTS / name, name)
+
+
 def against_size(name: str, rows: Sequence[Mapping[str, Any]], N: int, d: int) -> Path:
     """benchmarks/results/<name>.png and .svg: seconds against N at this d and against d at this N, a line a method.
 

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -72,6 +73,7 @@ VERBS = {  # verb -> (its module in noncollapse.verbs, one line of help, example
     ),
     "report": ("report", "write results/report.html from the records", ("report",)),
 }
+AGAIN = 0.01  # seconds after which a swallowed interrupt comes again: past the finaliser
 CODES = "exit codes: 0 done; 1 a verdict differs from the ledger or is an error; 2 bad input; 130 interrupted (143 by SIGTERM)"
 
 
@@ -108,15 +110,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM raises Terminated inside the block."""
+    """SIGTERM raises Terminated inside the block. An interrupt or SIGTERM that meets a finaliser, or a callback of an import, is
+    no exception to those around: Python reports it and goes on. Here it comes again."""
 
     def stop(*_: object) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def ignored(what: Any) -> None:
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            return hook(what)
+        number = signal.SIGTERM if issubclass(what.exc_type, Terminated) else signal.SIGINT
+        again = threading.Timer(AGAIN, signal.pthread_kill, (threading.main_thread().ident, number))
+        again.daemon = True
+        again.start()
+
+    before, hook = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
+    sys.unraisablehook = ignored
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 

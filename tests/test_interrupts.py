@@ -149,6 +149,27 @@ def test_sigterm_is_handled_only_while_a_command_runs(monkeypatch: pytest.Monkey
     assert capsys.readouterr().err == "noncollapse: interrupted: the same command starts anew\n"
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_that_a_finaliser_swallows_comes_again(
+    sent: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    class Swallows:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), sent)
+
+    def rows(*_: object) -> list:
+        Swallows()
+        time.sleep(30)
+        return []
+
+    monkeypatch.setattr("noncollapse.text.rows", rows)
+    began, hook = time.monotonic(), sys.unraisablehook
+    assert cli.main(["list"]) == code
+    assert time.monotonic() - began < 15  # half of what it would sleep
+    assert capsys.readouterr().err == "noncollapse: interrupted: the same command starts anew\n"
+    assert sys.unraisablehook is hook
+
+
 KEPT, ANEW = "what was computed is kept, the same command goes on from there", "the same command starts anew"
 
 

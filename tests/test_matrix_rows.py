@@ -65,6 +65,7 @@ def test_aims_stand_against_the_fastest_peer_that_they_name_and_are_called_misse
         "general, d = 32: as printed, at least 2.5x": "2.4x (missed)",
         "general, d >= 128: as printed, at least 1.7x": "1.6x at d = 128 (missed), 2x at d = 256",
     }
+    assert matrix_goals.aims(rows) == {"general d=32": 2.5, "general d=128": 1.7, "general d=256": 1.7}
 
 
 def test_no_share_is_of_less_than_the_best_rate_seen(monkeypatch: pytest.MonkeyPatch) -> None:

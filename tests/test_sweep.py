@@ -1,75 +1,27 @@
-"""Sweeps: every item once, whatever dies; records resume; the process pool and a dask cluster do the same."""
+"""Sweeps: every item once, whatever dies; records resume."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from sweep_cases import ITEMS, SQUARES, asked, forked, recorded, square, square_or_die, square_or_raise, value_of
 
 import noncollapse.sweep as sweeps
 from dynamics.setting import Setting
 from noncollapse import verify
-from noncollapse.engine import dask, engine_named, processes
+from noncollapse.engine import engine_named, processes
 from noncollapse.errors import UsageError
 from noncollapse.question import residual_of
 from noncollapse.sweep import SweepError, grid, outcomes, sweep
-
-forked = partial(
-    processes, method="fork"
-)  # no thread runs in the tests' process, and a spawned one imports for seconds
-
-
-def square(x: int, log: Path | None = None) -> int:
-    """x², and a line in `log` for every time it was asked."""
-    if log is not None:
-        with log.open("a") as file:
-            file.write(f"{x}\n")  # one short write with O_APPEND: lines of several processes do not mix
-    return x * x
-
-
-def square_or_die(x: int, deadly: int, log: Path, times: int = 1) -> int:
-    """square, but the first `times` workers to meet `deadly` are killed on the spot, as the system's killer does it."""
-    result = square(x, log)
-    if x == deadly and Counter(log.read_text().split())[str(x)] <= times:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-
-def square_or_raise(x: int, bad: tuple[int, ...], log: Path) -> int:
-    if x in bad:
-        raise ArithmeticError(f"{x} has no square today")
-    return square(x, log)
-
-
-def value_of(x: int, value: Any) -> Any:
-    return value
-
-
-def asked(log: Path) -> Counter[str]:
-    return Counter(log.read_text().split()) if log.exists() else Counter()
-
-
-def recorded(folder: Path) -> list[int]:
-    """The items of all records, each as often as it is recorded."""
-    return sorted(x for path in folder.glob("*.json") for x in json.loads(path.read_text())["items"])
-
-
-ITEMS = list(range(40))
-SQUARES = [x * x for x in ITEMS]
 
 
 def test_results_come_in_the_order_of_the_items_and_each_chunk_has_one_record(tmp_path: Path) -> None:
@@ -230,92 +182,6 @@ def test_every_task_has_one_outcome() -> None:
     got = dict(outcomes(divmod, [(7, 2), (1, 0), (9, 4)], forked(2)))
     assert got[0] == (3, 1) and got[2] == (2, 1)
     assert isinstance(got[1], ZeroDivisionError)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    distributed = pytest.importorskip("distributed", reason="dask is the optional extra: pip install noncollapse[dask]")
-    import dask as dask_
-
-    with (
-        dask_.config.set({"distributed.logging.distributed": "critical"}),
-        distributed.LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as local,
-    ):
-        yield local
-
-
-def test_a_dask_worker_killed_mid_sweep_loses_nothing_and_counts_nothing_twice(cluster: Any, tmp_path: Path) -> None:
-    log, folder = tmp_path / "log", tmp_path / "records"
-    work = partial(square_or_die, deadly=13, log=log)
-    assert sweep(work, ITEMS, folder, dask(cluster.scheduler_address), chunk=2) == SQUARES
-    assert recorded(folder) == ITEMS
-    assert asked(log)["13"] == 2  # the worker did die at it, and another ran it again
-    assert sweep(work, ITEMS, folder, dask(cluster.scheduler_address), chunk=2) == SQUARES
-    assert asked(log)["13"] == 2  # all is recorded: nothing runs
-
-
-def test_a_dask_task_that_kills_every_worker_fails_alone(cluster: Any, tmp_path: Path) -> None:
-    log, folder = tmp_path / "log", tmp_path / "records"
-    work = partial(square_or_die, deadly=39, log=log, times=10**6)
-    with pytest.raises(SweepError, match="1 of 20 chunks failed, the first with KilledWorker"):
-        sweep(work, ITEMS, folder, dask(cluster.scheduler_address), chunk=2)
-    assert recorded(folder) == ITEMS[:-2]
-
-
-def test_an_interrupt_does_not_wait_for_what_dask_is_at(cluster: Any) -> None:
-    def interrupted() -> None:
-        with dask(cluster.scheduler_address)() as executor:
-            executor.submit(time.sleep, 60)
-            raise KeyboardInterrupt
-
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert time.monotonic() - began < 30  # half of what the task takes
-
-
-def test_dask_that_is_missing_or_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
-    with pytest.raises(UsageError, match=r'dask is not installed: pip install "noncollapse\[dask\]"'):
-        sweep(square, [1], tmp_path, engine_named("dask"))
-
-
-@pytest.mark.parametrize("error", [ValueError("missing port number in address 'foo'"), OSError("timed out")])
-def test_a_dask_address_that_is_none_is_named(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def client(_: str) -> None:
-        raise error
-
-    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client))
-    says = rf"no dask scheduler at foo \({error}\): give the address that it prints"
-    with pytest.raises(UsageError, match=says), engine_named("dask:foo")():
-        pass
-
-
-@pytest.mark.parametrize("scheme", ["", "tcp://", "tls://"])
-def test_a_port_at_which_nothing_listens_is_named_at_once(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """dask is never asked: it would ask again for half a minute."""
-    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=lambda _: pytest.fail("dask was asked")))
-    with socket.socket() as bound:  # to a port that is free, and kept from others; it does not listen
-        bound.bind(("127.0.0.1", 0))
-        address = f"{scheme}127.0.0.1:{bound.getsockname()[1]}"
-        with pytest.raises(UsageError, match=f"no dask scheduler at {address} .*refused"), dask(address)():
-            pass
-
-
-def test_a_scheduler_that_is_slow_to_greet_is_dask_s_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What listens is handed over to dask, whether it has said a word or not."""
-    asked: list[str] = []
-
-    def client(address: str) -> None:
-        asked.append(address)
-        raise OSError("timed out after 30 s")
-
-    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client))
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(UsageError, match="timed out after 30 s"), dask(address)():
-            pass
-    assert asked == [address]
 
 
 def wordless(job: verify.Job) -> str | None:
