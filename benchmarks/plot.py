@@ -56,7 +56,8 @@ def ratios(name: str, rows: Sequence[Mapping[str, Any]], aims: Mapping[str, floa
     with style.house():
         figure, axes = style.panels(width=style.PAGE, height=1.4 + 0.19 * len(problems))
         ax = axes[0, 0]
-        for colour, methods in zip(style.colours(len(libraries)), libraries.values(), strict=True):
+        colours = [colour for colour in style.PALETTE if colour != style.MEASURED]
+        for colour, methods in zip(colours, libraries.values(), strict=False):
             for i, method in enumerate(methods):
                 marker = style.MARKERS[i % len(style.MARKERS)]
                 own = [row for row in rows if row["method"] == method]
@@ -64,7 +65,7 @@ def ratios(name: str, rows: Sequence[Mapping[str, Any]], aims: Mapping[str, floa
                 ax.plot(x, y, marker, color=colour, label=method, markerfacecolor="white", markeredgewidth=0.9)
         wanted = [(least, problems.index(problem)) for problem, least in aims.items() if problem in problems]
         ax.plot(*zip(*wanted, strict=True), "|", color=style.GREY, markersize=9, markeredgewidth=1.5, label="aim")
-        ax.axvline(1.0, color=style.MEASURED, linewidth=1.0)
+        ax.axvline(1.0, color=style.MEASURED, linewidth=1.0, label="noncollapse")
         ax.set(xscale="log", xlabel=label, yticks=range(len(problems)), yticklabels=problems)
         ax.invert_yaxis()
         ax.grid(axis="y", color="#e6e6e6", linewidth=0.5)

@@ -118,7 +118,8 @@ def _terminable() -> Iterator[None]:
 
     def ignored(what: Any) -> None:
         if not issubclass(what.exc_type, KeyboardInterrupt):
-            return hook(what)
+            hook(what)
+            return
         number = signal.SIGTERM if issubclass(what.exc_type, Terminated) else signal.SIGINT
         again = threading.Timer(AGAIN, signal.pthread_kill, (threading.main_thread().ident, number))
         again.daemon = True

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import resource_tracker
 from typing import Any
@@ -24,7 +24,10 @@ KNOCK = 10.0  # seconds for a scheduler's machine to answer; where it says no it
 
 
 def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
-    """A pool of `jobs` processes (None: one a core) on this machine. method "fork" starts faster, where no thread runs."""
+    """A pool of `jobs` processes (None: one a core) on this machine. method "fork" starts faster, where no thread runs.
+
+    Submit to it where `interrupts_held`: workers are then deaf to interrupts from their first instruction on, and to SIGTERM,
+    to which a fork would give its parent's answer, until they have set their own."""
     if jobs is not None and jobs < 1:
         raise UsageError(f"jobs is {jobs}: give a whole number >= 1")
 
@@ -32,29 +35,22 @@ def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
     def pool() -> Iterator[Executor]:
         others = set(multiprocessing.active_children())
         context = multiprocessing.get_context(method)
-        executor = _Processes(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
         try:
             yield executor
         except BaseException:  # interrupted: what is running is dropped, what is recorded stays
-            executor.shutdown(wait=False, cancel_futures=True)
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
+            # waits for its thread, which ends with the workers: at Python's own end the two may use a closed pipe
+            executor.shutdown(cancel_futures=True)
             raise
         executor.shutdown()
 
     return pool
 
 
-class _Processes(ProcessPoolExecutor):
-    """A pool whose workers are deaf to interrupts from their first instruction on, and to SIGTERM until `_start_worker`."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with _interrupts_held():  # a fork also inherits the answer to SIGTERM, until `_start_worker` has set its own
-            return super().submit(fn, *args, **kwargs)
-
-
 @contextmanager
-def _interrupts_held(masked: frozenset[signal.Signals] = BOTH) -> Iterator[None]:
+def interrupts_held(masked: frozenset[signal.Signals] = BOTH) -> Iterator[None]:
     """An interrupt waits for the end of the block; processes and threads that it starts are deaf to the `masked` signals.
 
     Else a worker that still imports answers with a traceback, and between a fork and its end Python may drop it. A mask is not
@@ -93,7 +89,7 @@ def dask(address: Any = None) -> Engine:
             if isinstance(address, str):
                 _knock(address)
             # dask's own workers end by SIGTERM, and would answer an interrupt with tracebacks
-            with nullcontext() if address else _interrupts_held(frozenset({signal.SIGINT})):
+            with nullcontext() if address else interrupts_held(frozenset({signal.SIGINT})):
                 client = Client(address)
         except (OSError, ValueError) as error:  # ValueError: an address that is none
             raise UsageError(f"no dask scheduler at {address} ({error}): give the address that it prints") from None

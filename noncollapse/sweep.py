@@ -17,15 +17,16 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future, as_completed
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
-from noncollapse.engine import Engine, processes
+from noncollapse.engine import Engine, interrupts_held, processes
 from noncollapse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,9 +104,16 @@ def outcomes(
         before = len(waiting)
         with engine() as executor:
             futures: dict[Future[Any], int] = {}
+            # not as_completed: it takes locks of Python's, and one that an interrupt leaves taken stops the pool for good
+            done: SimpleQueue[Future[Any]] = SimpleQueue()
             with suppress(BrokenExecutor):  # a worker died already: what was submitted fails below, what was not waits
-                futures.update((executor.submit(work, *tasks[i]), i) for i in sorted(waiting))
-            for future in as_completed(futures):
+                for i in sorted(waiting):
+                    with interrupts_held():
+                        future = executor.submit(work, *tasks[i])
+                        future.add_done_callback(done.put)
+                    futures[future] = i
+            for _ in range(len(futures)):
+                future = done.get()
                 if not _lost(future):
                     waiting.discard(futures[future])
                     yield futures[future], future.exception() or future.result()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from noncollapse import cli
-from noncollapse.engine import WATCH, _interrupts_held
+from noncollapse.engine import WATCH, interrupts_held
 
 ROOT = Path(__file__).resolve().parent.parent
 # a minute of descents, so that workers are at work when it is killed
@@ -106,7 +106,7 @@ def test_an_interrupt_waits_though_another_thread_takes_it() -> None:
     met, over = [], threading.Event()
 
     def held() -> None:
-        with _interrupts_held():
+        with interrupts_held():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.1)
             met.append("the end of the block")
