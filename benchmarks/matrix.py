@@ -32,11 +32,11 @@ from benchmarks import matrix_closed, matrix_ensembles, matrix_stiff
 from benchmarks.matrix_goals import aims, goals
 from benchmarks.matrix_limits import SIZES, add_counts, add_shares, product_rate
 from benchmarks.matrix_peers import PEERS, PRINTED, SCIPY, Peer, exact, own, project
-from benchmarks.matrix_problems import EMA, POPULATION, SAMPLES, draw
+from benchmarks.matrix_problems import EMA, POPULATION, SAMPLES, SPAN, draw
 from benchmarks.matrix_rows import TARGET, Method, error, row
 
-TIMES = np.linspace(0.0, 8.0, 6)
-SHORT = 1 / 16  # of the time span, at d = 512, and for growth
+TIMES = np.linspace(0.0, SPAN, 6)
+SHORT = 1 / 16  # of SPAN, at d = 512, and for growth
 OURS = Peer("noncollapse", "numpy", project)  # needs nothing that is not here
 WITHOUT_TORCH = tuple(peer for peer in PEERS if peer.package != "torchdiffeq")
 Guesses = dict[tuple[str, str], float]  # case, method -> the tolerance matched at the last size
@@ -45,7 +45,7 @@ Guesses = dict[tuple[str, str], float]  # case, method -> the tolerance matched 
 def compare(case: str, d: int, peers: Sequence[Peer], memory: bool, known: Guesses, span: float = 1.0) -> list[dict[str, Any]]:  # fmt: skip
     """A row of the project, and one of each peer, "slower": times the project's. Reads `known`, and writes to it.
 
-    span: share of the time span."""
+    span: share of SPAN."""
     q, small, problem, t = draw(case, d), draw(case, 4), f"{case} d={d}", span * TIMES
     true, rows, base = exact(q, t), [], None
     for peer in (OURS, *peers):

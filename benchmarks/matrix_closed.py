@@ -15,7 +15,7 @@ from scipy.linalg import svdvals
 
 from benchmarks import harness
 from benchmarks.matrix_peers import PRINTED, exact
-from benchmarks.matrix_problems import Array, Linear, Predictor, draw
+from benchmarks.matrix_problems import SLOWEST, SPAN, Array, Linear, Predictor, draw
 from benchmarks.matrix_rows import Method, clocked, error, row
 from dynamics.linear_flow import LinearFlow
 from dynamics.matrix_flow import Stepping
@@ -23,9 +23,8 @@ from dynamics.matrix_modes import aligned
 from dynamics.matrix_problem import Moments, rates
 
 COUNT = 100  # times
-SLOWEST = 0.1  # rate of the draw
 SETTLED = 1e-6
-SPANS = {"closed form": 8.0, "closed form, until settled": -np.log(SETTLED) / SLOWEST}
+SPANS = {"closed form": SPAN, "closed form, until settled": -np.log(SETTLED) / SLOWEST}
 
 
 def lazily(q: Linear, t: Array) -> tuple[Array, Array]:

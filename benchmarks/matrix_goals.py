@@ -14,6 +14,12 @@ FLOWS = ("general", "commuting", EMA, POPULATION, SAMPLES)
 ENSEMBLES, CLOSED, STIFF = 20.0, 30.0, 6.0
 
 
+def case_and_size(row: Mapping[str, Any]) -> tuple[str, int]:
+    """The two parts of a problem's name, "general d=8"."""
+    case, d = row["problem"].rsplit(" d=", 1)
+    return case, int(d)
+
+
 @dataclass(frozen=True)
 class Aim:
     """The fastest of the methods whose name holds `method` should take `least` times as long as the project, on the problems of
@@ -28,8 +34,8 @@ class Aim:
 
     def covers(self, row: Mapping[str, Any]) -> bool:
         """Is it about the row's problem?"""
-        case, d = row["problem"].rsplit(" d=", 1)
-        return case == self.case and self.low <= int(d) <= self.high
+        case, d = case_and_size(row)
+        return case == self.case and self.low <= d <= self.high
 
 
 AIMS = (
@@ -52,7 +58,7 @@ def reached(rows: Sequence[Mapping[str, Any]], aim: Aim) -> str:
     fastest: dict[int, float] = {}
     for r in rows:
         if "slower" in r and aim.method in r["method"] and aim.covers(r):
-            d = int(r["problem"].rsplit("=", 1)[1])
+            d = case_and_size(r)[1]
             fastest[d] = min(r["slower"], fastest.get(d, r["slower"]))
     many = len(fastest) > 1
     said = [f"{x:.3g}x" + f" at d = {d}" * many + " (missed)" * (x < aim.least) for d, x in sorted(fastest.items())]

@@ -159,6 +159,8 @@ class Linear:
     shared = printed
 
 
+SPAN = 8.0  # of flow time, of all but the stiff flows
+SLOWEST, FASTEST = 0.1, 1.2  # rates of the closed form
 EMA, POPULATION, SAMPLES = "EMA target", "InfoNCE, population", "InfoNCE, 2 d samples"
 
 
@@ -170,7 +172,7 @@ def draw(case: str, d: int, seed: int = 0) -> Any:
     U = rotation()
     X = (U * np.linspace(0.3, 2.0, d)) @ U.T
     if case == "closed form":
-        S = (U * np.linspace(0.1, 1.2, d)) @ U.T
+        S = (U * np.linspace(SLOWEST, FASTEST, d)) @ U.T
         return Linear(W0, (S + S.T) / 2)
     if case in ("commuting", "aligned"):
         A, C = X + 0.3 * np.eye(d), X

@@ -57,7 +57,8 @@ def ratios(name: str, rows: Sequence[Mapping[str, Any]], aims: Mapping[str, floa
         figure, axes = style.panels(width=style.PAGE, height=1.4 + 0.19 * len(problems))
         ax = axes[0, 0]
         colours = [colour for colour in style.PALETTE if colour != style.MEASURED]
-        for colour, methods in zip(colours, libraries.values(), strict=False):
+        for n, methods in enumerate(libraries.values()):
+            colour = colours[n % len(colours)]
             for i, method in enumerate(methods):
                 marker = style.MARKERS[i % len(style.MARKERS)]
                 own = [row for row in rows if row["method"] == method]

@@ -104,9 +104,7 @@ def test_auto_costs_what_the_cheaper_method_costs_where_eigenvalues_are_complex(
         for m in ("auto", "DOP853", "RKL4")
     }
     assert cost["RKL4"] < cost["DOP853"] / 2  # else there is nothing to lose
-    assert (
-        cost["auto"] < 1.25 * cost["RKL4"]
-    )  # one return to DOP853, of 40 steps, is 5 %; judged trial by trial it is 2.3 times
+    assert cost["auto"] < 1.25 * cost["RKL4"]  # a return to DOP853 of 40 steps is 5 %; judged trial by trial: 2.3
 
 
 def test_a_tolerance_that_the_low_order_cannot_pay_goes_back_to_the_explicit_method() -> None:
