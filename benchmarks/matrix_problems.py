@@ -137,9 +137,9 @@ class InfoNCESamples:
         return info_nce_sample_flow(self.W0, self.X, self.X_plus, t, stepping=stepping)
 
     def gflop(self, products: int) -> float:
-        """Of 2 products of N x d x d, 2 of N x N x d and 2 of d x d x d."""
+        """Of 4 products of d x d x d, 2 of N x d x d and 2 of N x (N - d) x d, N >= d."""
         N, d = self.X.shape
-        return 2e-9 * (2 * N * d * d + 2 * N * N * d + 2 * d**3)
+        return 2e-9 * (4 * d**3 + 2 * N * d * d + 2 * N * (N - d) * d)
 
 
 @dataclass(frozen=True)

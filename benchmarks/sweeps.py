@@ -17,14 +17,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, delayed  # comes with scikit-learn
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from benchmarks import harness
@@ -69,34 +71,60 @@ def by_joblib(parallel: Any, work: Work, items: Sequence[int]) -> None:
 Method = Callable[[Work, Sequence[int]], None]
 
 
-def methods(stack: ExitStack) -> tuple[dict[str, Method], dict[str, float], dict[str, str]]:
-    """Methods whose workers run, until the stack is closed; how many seconds each took to start; and the peers that are not
-    here, with the reason."""
+@dataclass(frozen=True)
+class Workers:
+    """How workers are started, and what they are then used by: method -> function of (workers, work, items)."""
+
+    start: Callable[[], AbstractContextManager[Any]]
+    uses: dict[str, Callable[[Any, Work, Sequence[int]], None]]
+
+
+def by_engine(name: str, engine: Callable[[], Engine]) -> Workers:
+    return Workers(lambda: engine()(), {f"sweep, {name}": recorded, f"bare, {name}": bare})
+
+
+@contextmanager
+def joblibs() -> Iterator[Parallel]:
+    with Parallel(CORES) as parallel:
+        yield parallel
+    get_reusable_executor().shutdown()  # else its workers, and a process that waits for its children, stay for five minutes
+
+
+WORKERS = (
+    by_engine("all cores", lambda: processes(CORES)),
+    by_engine("1 process", lambda: processes(1)),
+    by_engine("dask", dask),
+    Workers(lambda: multiprocessing.get_context("spawn").Pool(CORES), {"multiprocessing": pooled}),
+    Workers(joblibs, {"joblib": by_joblib}),
+)
+
+
+def here() -> dict[str, Workers]:
+    """The methods that can run here, and their workers."""
+    dask_too = harness.installed("distributed")
+    return {name: w for w in WORKERS for name in w.uses if dask_too or not name.endswith("dask")}
+
+
+def methods(stack: ExitStack) -> tuple[dict[str, Method], dict[str, float]]:
+    """Methods whose workers run, until the stack is closed, and how many seconds each took to start."""
     found: dict[str, Method] = {}
     start: dict[str, float] = {}
-    skipped: dict[str, str] = {}
-
-    def open_all(
-        names: Sequence[str], worker: AbstractContextManager[Any], uses: Sequence[Callable[..., None]]
-    ) -> None:
+    for name, workers in here().items():
+        if name in found:
+            continue
         began = time.perf_counter()
-        opened = stack.enter_context(worker)
-        uses[0](opened, nothing, [0])
-        start[names[0]] = time.perf_counter() - began
-        found.update({name: partial(use, opened) for name, use in zip(names, uses, strict=True)})
+        opened = stack.enter_context(workers.start())
+        workers.uses[name](opened, nothing, [0])
+        start[name] = time.perf_counter() - began
+        found |= {each: partial(use, opened) for each, use in workers.uses.items()}
+    return found, start
 
-    def by_engine(name: str, engine: Engine) -> None:
-        open_all((f"sweep, {name}", f"bare, {name}"), engine(), (recorded, bare))
 
-    by_engine("all cores", processes(CORES))
-    by_engine("1 process", processes(1))
-    if harness.installed("distributed"):
-        by_engine("dask", dask())
-    else:
-        skipped["sweep, dask"] = "distributed is not installed: pip install 'noncollapse[dask]'"
-    open_all(("multiprocessing",), multiprocessing.get_context("spawn").Pool(CORES), (pooled,))
-    open_all(("joblib",), Parallel(CORES), (by_joblib,))
-    return found, start, skipped
+def handed_out(name: str, tasks: int) -> None:
+    """Empty tasks by a method with workers of its own; picklable, for the process in which memory is measured."""
+    workers = here()[name]
+    with workers.start() as opened:
+        workers.uses[name](opened, nothing, range(tasks))
 
 
 def timed(found: dict[str, Method], work: Work, items: Sequence[int]) -> dict[str, list[float]]:
@@ -146,12 +174,6 @@ def growth(method: Method, counts: Sequence[int]) -> dict[str, Any]:
     return {"tasks": list(counts), "seconds": seconds, "exponent": harness.exponent(counts, seconds)}
 
 
-def swept(tasks: int) -> None:
-    """Picklable, for the child process in which the parent's memory is measured."""
-    with processes(1)() as executor:
-        recorded(executor, nothing, range(tasks))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write results/sweeps (or sweeps-quick); returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -159,20 +181,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     quick = parser.parse_args(argv).quick
     tasks, members = (200, 100_000) if quick else (2000, 1_000_000)
     with ExitStack() as stack:
-        found, start, skipped = methods(stack)
+        found, start = methods(stack)
         rows = empty_rows(found, start, tasks)
         own = {name: method for name, method in found.items() if name.startswith("sweep")}
         rows += mode_rows(own, 4 if quick else 16, members)
+        counts = (tasks // 10, tasks, 5 * tasks)
         notes: dict[str, Any] = {
-            "growth, sweep, all cores": growth(
-                found["sweep, all cores"], (tasks // 10, tasks, *(() if quick else (5 * tasks,)))
-            )
+            f"growth, {name}": growth(method, counts[:2] if quick or name.endswith("dask") else counts)
+            for name, method in found.items()
+            if not name.endswith("1 process")
         }
-    largest = 5 * tasks
-    notes[f"MiB that {largest} records take in the process that hands out"] = harness.peak_memory(
-        partial(swept, largest), partial(swept, 10), fresh=True
-    )
-    rows += [{"work": "empty", "method": name, "skipped": reason} for name, reason in skipped.items()]
+    for r in rows:
+        if r["work"] == "empty" and not (quick or r["method"].endswith("1 process")):
+            r["mib"] = harness.peak_memory(
+                partial(handed_out, r["method"], 5 * tasks), partial(handed_out, r["method"], 10), fresh=True
+            )
+    notes |= {} if quick else {"mib": f"of {5 * tasks} empty tasks, in the process that hands them out"}
+    if len(found) < sum(len(w.uses) for w in WORKERS):
+        skipped = "distributed is not installed: pip install 'noncollapse[dask]'"
+        rows.append({"work": "empty", "method": "sweep, dask", "skipped": skipped})
     path = harness.write("sweeps-quick" if quick else "sweeps", rows, notes, used="all used")
     print(path.with_suffix(".md").read_text())
     return 0

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.train_speed [--quick] [--device cuda] [--net resnet18 --data cifar10 --batch 1024 --precision bf16
 --channels-last]`: on a GPU the same command measures the same things there. `--methods` and `--replicas` measure some of it;
-the record notes what was asked for. Images are source images, two views each.
+the record notes what was asked for. Images are source images, two views each. MiB: the peak of the memory that a few steps take
+beyond that of a small network's, in a process of its own (on the CPU).
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
-from benchmarks.harness import limits, measure, write  # first: it sets the thread counts
+from benchmarks.harness import exponent, limits, measure, peak_memory, write  # first: it sets the thread counts
 
 import torch  # isort: skip
 
@@ -70,7 +72,7 @@ def timed(step: Callable[[], None], steps: int, repeats: int, device: str) -> fl
     return measure(run, repeats).median / steps
 
 
-def of_method(recipe: Recipe, steps: int, repeats: int) -> dict[str, Any]:
+def of_method(recipe: Recipe, steps: int, repeats: int, remember: bool) -> dict[str, Any]:
     """One line: with the recipe's augmentation and with none."""
     whole, bare = (
         timed(stepper(dataclasses.replace(recipe, augmentation=name)), steps, repeats, recipe.device)
@@ -79,31 +81,63 @@ def of_method(recipe: Recipe, steps: int, repeats: int) -> dict[str, Any]:
     return {
         "workload": recipe.method, "net": recipe.encoder, "batch": recipe.batch, "ms a step": 1e3 * whole,
         "steps/s": 1 / whole, "images/s": recipe.batch / whole, "images/s, no augmentation": recipe.batch / bare,
+        **(memory(partial(stepper, recipe), recipe.device) if remember else {}),
     }  # fmt: skip
 
 
-def of_replicas(R: int, steps: int, repeats: int, device: str) -> dict[str, Any]:
-    """R linear networks, 4 rates a seed where R allows: one batch against a loop over `stepper`s."""
-    base = dataclasses.replace(LINEAR, device=device)
-    rates = [1e-3 * 2.0**-i for i in range(min(R, 4))]
-    seeds = range(max(1, R // 4))
-    each = [dataclasses.replace(base, seed=seed, lr=lr) for seed in seeds for lr in rates]
-    fed = [material(dataclasses.replace(base, seed=seed), device) for seed in seeds]
-    stack, number = stacked(each, fed[0].train.shape, device), count()
-    order = [batches(one, len(f.train), 0, World(), device) for one, f in zip(each[:: len(rates)], fed, strict=True)]
+def few(make: Callable[[], Callable[[], None]]) -> None:
+    """Three steps of what `make` returns; picklable with it, for the process in which memory is measured."""
+    torch.set_num_threads(1)
+    step = make()
+    for _ in range(3):
+        step()
 
-    def together() -> None:
+
+def memory(make: Callable[[], Callable[[], None]], device: str) -> dict[str, float]:
+    """MiB at the peak of a few steps, where it is the machine's own memory that they take."""
+    if usable(device) != "cpu":
+        return {}
+    return {"MiB": peak_memory(partial(few, make), partial(few, partial(stepper, LINEAR)), fresh=True)}
+
+
+def alone(R: int, device: str) -> list[Recipe]:
+    """Of R linear networks: seeds, and 4 rates a seed where R allows."""
+    rates = [1e-3 * 2.0**-i for i in range(min(R, 4))]
+    base = dataclasses.replace(LINEAR, device=device)
+    return [dataclasses.replace(base, seed=seed, lr=lr) for seed in range(max(1, R // 4)) for lr in rates]
+
+
+def together(R: int, device: str) -> Callable[[], None]:
+    """A function that takes the next step of R linear networks in one batch."""
+    each, number = alone(R, device), count()
+    firsts = each[:: min(R, 4)]  # of each seed, whose rates share its data
+    fed = [material(recipe, device) for recipe in firsts]
+    stack = stacked(each, fed[0].train.shape, device)
+    order = [batches(recipe, len(f.train), 0, World(), device) for recipe, f in zip(firsts, fed, strict=True)]
+
+    def step() -> None:
         take_step(stack, each, fed, [next(o) for o in order], next(number), MANY)
 
-    alone = [stepper(one) for one in each]
+    return step
 
-    def looped() -> None:
-        for step in alone:
-            step()
 
-    fast, slow = (timed(run, steps, repeats, device) for run in (together, looped))
-    return {"workload": f"{R} replicas of linear simclr", "net": "linear", "batch": base.batch, "ms a step": 1e3 * fast,
-            "replica-steps/s": R / fast, "of a loop": R / slow, "times faster": slow / fast}  # fmt: skip
+def looped(R: int, device: str) -> Callable[[], None]:
+    """A function that takes the next step of R linear networks, one after another."""
+    steps = [stepper(recipe) for recipe in alone(R, device)]
+
+    def step() -> None:
+        for one in steps:
+            one()
+
+    return step
+
+
+def of_replicas(R: int, steps: int, repeats: int, device: str, remember: bool) -> dict[str, Any]:
+    """R linear networks in one batch, against a loop over `stepper`s."""
+    fast, slow = (timed(make(R, device), steps, repeats, device) for make in (together, looped))
+    return {"workload": f"{R} replicas of linear simclr", "net": "linear", "batch": LINEAR.batch, "ms a step": 1e3 * fast,
+            "replica-steps/s": R / fast, "of a loop": R / slow, "times faster": slow / fast,
+            **(memory(partial(together, R, device), device) if remember else {})}  # fmt: skip
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -149,10 +183,16 @@ def main(words: Sequence[str] | None = None) -> None:
     for method in methods:
         net = "vit-micro" if method in MASKED and not args.net.startswith("vit") else args.net
         recipe = dataclasses.replace(base, method=method, encoder=net)
-        few = method in MASKED and args.device == "cpu"  # where one of their steps takes a second
-        keep(of_method(recipe, 2 if few else steps, repeats))
+        slow = method in MASKED and args.device == "cpu"  # where one of their steps takes a second
+        keep(of_method(recipe, 2 if slow else steps, repeats, not args.quick))
+    batched = []
     for R in replicas:
-        keep(of_replicas(R, steps, repeats, args.device))
+        batched.append(of_replicas(R, steps, repeats, args.device, not args.quick))
+        notes |= {"ms a step of replicas grow with their number to the power": {
+            "in one batch": exponent(replicas[: len(batched)], [r["ms a step"] for r in batched]),
+            "in a loop": exponent(replicas[: len(batched)], [R / r["of a loop"] for R, r in zip(replicas, batched, strict=False)]),
+        }} if len(batched) > 1 else {}  # fmt: skip
+        keep(batched[-1])
 
 
 if __name__ == "__main__":

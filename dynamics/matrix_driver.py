@@ -36,6 +36,7 @@ from dynamics.matrix_clock import (
     WHEN,
     H,
 )
+from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import (
     EXTRA,
     REAL_INTERVAL,
@@ -49,8 +50,9 @@ from dynamics.matrix_explicit import (
     first_step,
     norm,
 )
-from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, compiled, narrow, velocity
+from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, narrow, velocity
 from dynamics.matrix_output import find, log_size, passes, write
+from dynamics.matrix_samples import slim
 from dynamics.matrix_stabilised import (
     EPS,
     row_for,
@@ -208,12 +210,15 @@ def advance_all(
     """The members in todo by `advance`, one workspace for all. a, c, C, rates (B, ...); y (B, n); out (B, T, n);
     found (B, E); stats (B, 7)."""
     n, N = y.shape[1], len(X)
-    samples = kind == INFO_NCE_SAMPLES
-    Q = np.zeros((d, N if samples else C.shape[2] + k))
-    square = not narrow(k, d) and (samples or (kind == INFO_NCE and C.shape[2] > 0))
-    G = np.empty((d, d if square else k))
-    rows = 3 * N if samples else (C.shape[2] + k if kind == INFO_NCE else 0)
-    stack, scores = np.empty((rows, k)), np.empty((N + 1, N))
+    if kind == INFO_NCE_SAMPLES:
+        few, r = slim(k, d), min(N, d)
+        Q, G = np.empty((0 if few else r, N)), np.empty((d, k if few else d))
+        stack = np.empty((3 * N, k)) if few else np.empty((r, d))
+    else:
+        square = kind == INFO_NCE and C.shape[2] > 0 and not narrow(k, d)
+        Q, G = np.zeros((d, C.shape[2] + k)), np.empty((d, d if square else k))
+        stack = np.empty((C.shape[2] + k if kind == INFO_NCE else 0, k))
+    scores = np.empty((N + 2, N))
     K, work, s = np.empty((STAGES + 1 + EXTRA, n)), np.empty((4, n)), np.empty(CLOCKWORK)
     for b in todo:
         for i in range(d):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.integrate import DOP853
 
-from dynamics.matrix_field import compiled, velocity
+from dynamics.matrix_compiled import compiled
+from dynamics.matrix_field import velocity
 
 STAGES, ORDER, EXTRA = 12, 8, 3
 # Stage weights (the row of the step itself after the stages'), those of the extra stages, errors of order 5 and 3, dense

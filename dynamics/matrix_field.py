@@ -11,30 +11,24 @@ and three where C = diag(c) too. `dynamics.matrix_flow` says what each flow mean
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from dynamics.exponential import exponentials
-from dynamics.machine_code import kept_jit
+from dynamics.matrix_compiled import compiled
+from dynamics.matrix_samples import velocity as on_samples
 
 PREDICTOR, INFO_NCE, INFO_NCE_SAMPLES = 0, 1, 2  # whose velocity
-
-ABREAST = 64  # entries of a row whose maxima are kept side by side
-FAST = {"contract", "reassoc", "nsz", "arcp"}  # sums may be reordered and fused; NaN and infinity keep their meaning
-compiled: Any = kept_jit(nogil=True, error_model="numpy", fastmath=FAST)
 
 
 @compiled
 def velocity(p, y, dy):
-    """dy <- the field at y. p = (kind, k, d, ema, symmetric, a, c, rates, X, X⁺, Q, Gᵀ, stack, scores): what `workspace`
-    makes. Q[:, :d] holds C, or Q is (d, k) where C is diagonal."""
+    """dy <- the field at y. p = (kind, k, d, ema, symmetric, a, c, rates, X, X⁺, Q, Gᵀ, stack, scores), the last four
+    working memory (`matrix_driver.advance_all`). Q[:, :d] holds C, or Q is (d, k) where C is diagonal."""
     if p[0] == PREDICTOR:
         _predictor(p, y, dy)
     elif p[0] == INFO_NCE:
         _info_nce(p, y, dy)
     else:
-        _info_nce_samples(p, y, dy)
+        on_samples(p, y, dy)
 
 
 @compiled
@@ -106,82 +100,6 @@ def _info_nce(p, y, dy):
 
 
 @compiled
-def _info_nce_samples(p, y, dy):
-    """dWᵀ = -(M + Mᵀ) Wᵀ: minus the gradient of -(1/N) Σ_i log softmax_i(Z Z⁺ᵀ / tau)_i with Z = X Wᵀ, Z⁺ = X⁺ Wᵀ.
-
-    M = Xᵀ E X⁺ with E = (softmax - I)/(N tau). Where k < d/2 it is cheaper not to make M: dWᵀ = -(Xᵀ E Z⁺ + X⁺ᵀ Eᵀ Z);
-    and where k >= d to make the scores from WᵀW.
-    """
-    _, k, d, _, _, _, _, rates, X, X_plus, Q, G, stack, scores = p
-    N = len(X)
-    W, dW, E = y.reshape(d, k), dy.reshape(d, k), scores[:N]
-    Z, Z_plus, T = stack[:N], stack[N : 2 * N], stack[2 * N :]
-    if k < d:
-        np.dot(X, W, Z)
-        np.dot(X_plus, W, Z_plus)
-        np.dot(Z, Z_plus.T, E)
-    else:
-        np.dot(W, W.T, G)
-        np.dot(G, X_plus.T, Q)
-        np.dot(X, Q, E)
-    _softmax_minus_one(E, scores[N], rates[0])
-    if narrow(k, d):
-        np.dot(E, Z_plus, T)
-        np.dot(X.T, T, dW)
-        np.dot(E.T, Z, T)
-        np.dot(X_plus.T, T, G)
-        for i in range(len(dy)):
-            dy[i] = -dy[i] - G.ravel()[i]
-    else:
-        np.dot(X.T, E, Q)
-        np.dot(Q, X_plus, G)
-        for i in range(d):
-            for j in range(i + 1):
-                G[i, j] = G[j, i] = -(G[i, j] + G[j, i])
-        np.dot(G, W, dW)
-
-
-@compiled
 def narrow(k, d):
     """Is k so small beside d that two products by a d x k matrix cost less than one by d x d?"""
     return 2 * k < d
-
-
-@compiled
-def _softmax_minus_one(E, shifted, tau):
-    """(softmax of each row over tau, less the unit matrix) / (N tau), in place; `shifted` (N,) is overwritten."""
-    N = len(E)
-    for i in range(N):
-        row, total = E[i], 0.0
-        top = largest(row, shifted)
-        for j in range(N):
-            shifted[j] = max(
-                (row[j] - top) / tau, -700.0
-            )  # e^-700, the least that `exponentials` takes, is nothing beside 1
-        exponentials(shifted, row)
-        for j in range(N):
-            total += row[j]
-        for j in range(N):
-            row[j] *= 1 / (total * N * tau)
-        row[i] -= 1 / (N * tau)
-
-
-@compiled
-def largest(x, best):
-    """max x, of `best` (as long as x) as many entries overwritten as are looked at side by side: one running maximum would wait
-    for itself, and NaN, whose place counts, forbids the compiler to split it."""
-    n, whole = len(x), len(x) // ABREAST * ABREAST
-    top = x[0]
-    if whole > 0:
-        side = best[:ABREAST]
-        for i in range(ABREAST):
-            side[i] = x[i]
-        for lo in range(ABREAST, whole, ABREAST):
-            part = x[lo : lo + ABREAST]
-            for i in range(ABREAST):
-                side[i] = max(side[i], part[i])
-        for i in range(ABREAST):
-            top = max(top, side[i])
-    for i in range(whole, n):
-        top = max(top, x[i])
-    return top

@@ -17,6 +17,7 @@ import numpy as np
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR
 from dynamics.matrix_modes import Modes, aligned
 from dynamics.matrix_problem import DEFAULT, Facts, FlowError, Moments, Problem, Stepping, members, rates, real
+from dynamics.matrix_samples import arranged
 from dynamics.run import Array
 
 
@@ -136,11 +137,11 @@ def info_nce_sample_flow(
     single = np.ndim(W0) == 2
     W0, X, X_plus = members("W0", W0), real("X", X), real("X_plus", X_plus)
     B, k, d = W0.shape
-    if X.shape != X_plus.shape or X.ndim != 2 or X.shape[1] != d or not np.isfinite(X + X_plus).all():
+    if X.shape != X_plus.shape or X.ndim != 2 or X.shape[1] != d or not len(X) or not np.isfinite(X + X_plus).all():
         raise FlowError(f"X {X.shape} and X_plus {X_plus.shape} must both be finite (N, {d}), one row a pair")
     m = Moments.of(np.eye(d), np.eye(d), B, d)
     r = rates(B, _temperature(tau))
-    pairs = X @ m.basis[0], X_plus @ m.basis[0]
+    pairs = arranged(X @ m.basis[0], X_plus @ m.basis[0], k)
     problem = Problem(INFO_NCE_SAMPLES, k, d, m, r, _flat((W0 @ m.basis).mT), samples=pairs)
     return _solved(problem, ("W",), t, stepping, single)
 

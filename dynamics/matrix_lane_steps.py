@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from dynamics.lane_products import LANES, product
+from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import EXTRA, STAGES, combine, output_weights
-from dynamics.matrix_field import compiled
 
 
 @compiled

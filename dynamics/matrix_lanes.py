@@ -11,8 +11,8 @@ import numpy as np
 
 from dynamics.lane_products import LANES
 from dynamics.matrix_clock import DONE, EVALUATIONS, STATUS, STEPS, SWITCH, WHEN
+from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import EXTRA, REAL_INTERVAL, STAGES, copy, explicit_growth, first_guess, first_step
-from dynamics.matrix_field import compiled
 from dynamics.matrix_lane_steps import (
     edges_of,
     errors_of,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dynamics.matrix_clock import STABLE, WHEN
+from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import STAGES, copy, explicit_output, norm
-from dynamics.matrix_field import compiled
 from dynamics.matrix_stabilised import hermite_output
 from dynamics.regula_falsi import narrowed, proposed
 

@@ -15,6 +15,7 @@ from dynamics import matrix_driver as driver
 from dynamics.matrix_explicit import TABLEAU
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR, narrow
 from dynamics.matrix_lanes import LEFT, advance_lanes
+from dynamics.matrix_samples import slim
 from dynamics.run import Array
 from dynamics.solver import ATOL, BLOW_UP, RTOL, SolverError
 from dynamics.stabilised_tableau import table
@@ -115,7 +116,7 @@ class Moments:
 @dataclass(frozen=True)
 class Problem:
     """kind (whose velocity, `dynamics.matrix_field`), sizes k, d, whether the target is an EMA and the predictor kept
-    symmetric, moments, rates (B, 4), starts y0 (B, n), and the pairs X, X⁺ (N, d) of the flow on samples."""
+    symmetric, moments, rates (B, 4), starts y0 (B, n), and the pairs of the flow on samples, arranged for k outputs."""
 
     kind: int
     k: int
@@ -157,11 +158,11 @@ class Problem:
             BLOW_UP, MAX_EVALUATIONS, stats,
         )  # fmt: skip
         _raise_failures(stats, how.rtol)
-        slim, diagonal = narrow(self.k, self.d), m.C.size == 0  # where C is diagonal, Wᵀ C is no product
+        diagonal = m.C.size == 0  # then Wᵀ C is no product
         products = {
             PREDICTOR: 3 if diagonal else 4,
-            INFO_NCE: 3 if slim and not diagonal else 2,
-            INFO_NCE_SAMPLES: 7 if slim else 6,
+            INFO_NCE: 3 if narrow(self.k, self.d) and not diagonal else 2,
+            INFO_NCE_SAMPLES: 7 if slim(self.k, self.d) else 8 if len(self.samples[0]) > self.d else 6,
         }[self.kind]
         columns = stats.T.copy()
         return out, Facts(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import STAGES, combine, copy, norm
-from dynamics.matrix_field import compiled, velocity
+from dynamics.matrix_field import velocity
 from dynamics.stabilised_tableau import ERROR, LENGTH, STAGE, A, B
 
 EPS = 2.0**-52

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from dynamics import predictor
 from dynamics.solver import RTOL, integrate
@@ -40,3 +41,13 @@ def plain(q: dict, t=TIMES, V0=None, alpha_p=1.0, eta=0.0, eta_p=None, beta=1.0)
     V = q["W0"] if V0 is None else V0
     y = integrate(field, np.concatenate([X.ravel() for X in (q["W0"], q["P0"], V)])[None], t).y[:, 0]
     return y[:, : cut[0]].reshape(-1, k, d), y[:, cut[0] : cut[1]].reshape(-1, k, k)
+
+
+def gradient_flow(loss, W0: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """W (T, k, d) by the plain solver down the autograd gradient of loss(W)."""
+
+    def field(_: float, y):
+        W = torch.tensor(y.reshape(W0.shape), requires_grad=True)
+        return -torch.autograd.grad(loss(W), W)[0].numpy().reshape(1, -1)
+
+    return integrate(field, W0.reshape(1, -1), t).y.reshape(len(t), *W0.shape)

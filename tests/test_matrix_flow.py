@@ -8,10 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
-from matrix_cases import GLOBAL, TIMES, distance, plain, problem
+from matrix_cases import GLOBAL, TIMES, distance, gradient_flow, plain, problem
 
 from dynamics import predictor
-from dynamics.matrix_field import ABREAST, largest
 from dynamics.matrix_flow import (
     FlowError,
     MatrixFlow,
@@ -21,7 +20,7 @@ from dynamics.matrix_flow import (
     predictor_flow,
 )
 from dynamics.matrix_problem import Moments
-from dynamics.solver import ATOL, integrate
+from dynamics.solver import ATOL
 from full_models.losses import info_nce
 
 
@@ -123,38 +122,6 @@ def test_moments_that_commute_are_found_to_whatever_their_gaps(d: int) -> None:
         assert Moments.of((A + A.T) / 2, (C + C.T) / 2, 1, d).C.size == 0  # only rounding lies off the diagonals
         C[0, 1] += 1e-12
         assert Moments.of((A + A.T) / 2, C, 1, d).C.size > 0  # 50 times what counts as rounding
-
-
-def gradient_flow(loss, W0: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """W (T, k, d) by the plain solver down the autograd gradient of loss(W)."""
-
-    def field(_: float, y):
-        W = torch.tensor(y.reshape(W0.shape), requires_grad=True)
-        return -torch.autograd.grad(loss(W), W)[0].numpy().reshape(1, -1)
-
-    return integrate(field, W0.reshape(1, -1), t).y.reshape(len(t), *W0.shape)
-
-
-@pytest.mark.parametrize("tau", [0.5, 1.0])
-@pytest.mark.parametrize("N", [10, 2 * ABREAST + 1])  # rows without, and with, maxima side by side and a rest
-@pytest.mark.parametrize(("k", "d"), [(3, 4), (4, 3), (1, 4), (2, 4), (4, 4)])
-def test_info_nce_flow_on_samples_descends_the_torch_loss(tau: float, N: int, k: int, d: int) -> None:
-    rng = np.random.default_rng(1)
-    X = rng.standard_normal((N, d))
-    X_plus, W0, t = X + 0.5 * rng.standard_normal((N, d)), 0.3 * rng.standard_normal((k, d)), np.linspace(0, 1, 4)
-    x, x_plus = torch.tensor(X), torch.tensor(X_plus)
-    true = gradient_flow(lambda W: info_nce(x @ W.T, x_plus @ W.T, tau=tau, critic="dot"), W0, t)
-    fast = info_nce_sample_flow(W0, X, X_plus, t, tau=tau)
-    assert distance(fast.W, true) < GLOBAL  # two integrations, each at rtol
-    assert fast.facts.products == (7 if 2 * k < d else 6)  # as many as its velocity makes; no basis saves one
-    assert distance(info_nce_sample_flow(W0, X_plus, X, t, tau=tau).W, true) > 1e3 * GLOBAL  # the direction matters
-
-
-@pytest.mark.parametrize("n", [1, ABREAST - 1, ABREAST, 2 * ABREAST, 3 * ABREAST + 5])
-def test_the_largest_entry_of_a_row_is_found_wherever_it_stands(n: int) -> None:
-    x = np.random.default_rng(n).standard_normal(n)
-    for i in range(n):
-        assert largest(np.roll(x, i), np.empty(n)) == x.max()  # to the bit: no arithmetic
 
 
 @pytest.mark.parametrize("commuting", [True, False])
