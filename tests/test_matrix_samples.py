@@ -57,13 +57,11 @@ def test_some_rows_carry_all(seed: int, N: int, d: int, rank: int) -> None:
     (rows, order), r = carried(X), min(N, d)
     B, A, others = rows[:r], rows[r:, :r], X[order[r:]]
     assert sorted(order) == list(range(N)) and (X[order[:r]] == B).all()  # rows of X, to the bit
-    u = np.finfo(float).eps * max(N, d)
-    assert (
-        np.abs(A @ B - others) <= 100 * u * np.abs(X).max(0)
-    ).all()  # rounding of r products by entries of order one
+    law = 30 * np.finfo(float).eps * max(N, d) * np.abs(X).max(0)  # rounding of r products by entries of order one
+    assert (np.abs(A @ B - others) <= law).all()  # three times the worst of 4,000 such
     assert np.abs(A).max(initial=0.0) < 2.0**r  # pivoting's own bound
     if d < N:
-        assert distance(1.01 * A @ B, others) > 1e-3 * np.abs(X).max()  # another A is told apart
+        assert (np.abs(1.01 * A @ B - others) > 100 * law).any()  # another A is told apart
 
 
 @given(st.integers(0, 1000), st.integers(1, 30), st.integers(1, 9), st.integers(1, 9), st.booleans())
@@ -75,8 +73,8 @@ def test_the_velocity_is_autograds(seed: int, N: int, k: int, d: int, repeated: 
     true = -torch.autograd.grad(loss(X, X_plus, 0.7)(W), W)[0].numpy()
     scale = np.abs(X).max() * np.abs(X_plus).max() * np.abs(W.detach().numpy()).max() / 0.7  # of a term of the gradient
     found = velocity(W.detach().numpy(), X, X_plus, 0.7)
-    # rounding: of scores, up to d k scale of the weights' exponents, and of the sums over pairs
-    law = 100 * np.finfo(float).eps * (N + d * k * scale) * scale
+    # rounding of scores, which are exponents, and of sums over pairs; four times the worst of 4,000 such
+    law = 4 * np.finfo(float).eps * (N + d * k * scale) * scale
     assert distance(found, true) < law
     if N > 1 and not repeated:
         assert distance(1.01 * found, true) > law or np.abs(true).max() < 100 * law
