@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,9 @@ from noncollapse.errors import UsageError
 Engine = Callable[[], AbstractContextManager[Executor]]
 WATCH = 1.0  # seconds between a worker's looks at its parent
 BOTH = frozenset({signal.SIGINT, signal.SIGTERM})
+# of dask's own workers: errors of tasks come back with them; a connection that closes in the middle of a heartbeat, as when all is
+# done, would be told with a traceback
+QUIET = logging.CRITICAL
 KNOCK = 10.0  # seconds for a scheduler's machine to answer; where it says no it does so at once
 
 
@@ -90,7 +94,7 @@ def dask(address: Any = None) -> Engine:
                 _knock(address)
             # dask's own workers end by SIGTERM, and would answer an interrupt with tracebacks
             with nullcontext() if address else interrupts_held(frozenset({signal.SIGINT})):
-                client = Client(address)
+                client = Client(address) if address else Client(silence_logs=QUIET)
         except (OSError, ValueError) as error:  # ValueError: an address that is none
             raise UsageError(f"no dask scheduler at {address} ({error}): give the address that it prints") from None
         with client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 import time
@@ -47,6 +48,19 @@ def test_a_dask_task_that_kills_every_worker_fails_alone(cluster: Any, tmp_path:
     with pytest.raises(SweepError, match="1 of 20 chunks failed, the first with KilledWorker"):
         sweep(work, ITEMS, folder, dask(cluster.scheduler_address), chunk=2)
     assert recorded(folder) == ITEMS[:-2]
+
+
+def grumble(item: int) -> int:
+    logging.getLogger("distributed.worker").error("a heartbeat met a connection that was closed")
+    return item
+
+
+def test_dasks_own_workers_keep_their_connections_to_themselves(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("distributed", reason="dask is the optional extra: pip install noncollapse[dask]")
+    assert sweep(grumble, ITEMS, tmp_path, dask(), chunk=2) == {i: i for i in ITEMS}
+    assert "heartbeat" not in capfd.readouterr().err  # of the workers too: they write to the same file
 
 
 def test_an_interrupt_does_not_wait_for_what_dask_is_at(cluster: Any) -> None:
