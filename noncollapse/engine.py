@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -108,6 +109,13 @@ def dask(address: Any = None) -> Engine:
             executor.shutdown()
 
     return cluster
+
+
+def blamed_for_workers(error: BaseException | None) -> bool:
+    """True where dask gave a task up because workers died. It counts their deaths against every task that they held, the one
+    they were at and those that only waited there: whose fault it is shows when each runs alone."""
+    scheduler = sys.modules.get("distributed.scheduler")  # not loaded: no error of dask's
+    return scheduler is not None and isinstance(error, scheduler.KilledWorker)
 
 
 def _knock(address: str) -> None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
-from noncollapse.engine import Engine, interrupts_held, processes
+from noncollapse.engine import Engine, blamed_for_workers, interrupts_held, processes
 from noncollapse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,28 +96,35 @@ def outcomes(
 ) -> Iterator[tuple[int, Any | Exception]]:
     """(index, work(*tasks[index]) or the exception it raised) of every task, once each, as they come.
 
-    Tasks that were lost with a broken pool are given to a new one. Raises SweepError if that happens PATIENCE times in a
-    row without a result. On an interrupt the engine is closed, which drops what is queued.
+    Tasks that were lost with a broken pool are given to a new one; tasks that may have been blamed for a neighbour run once
+    more, each alone. Raises SweepError if PATIENCE times in a row workers die without a result. On an interrupt the engine is
+    closed, which drops what is queued.
     """
-    waiting, fruitless = set(range(len(tasks))), 0
+    waiting, suspects, fruitless = set(range(len(tasks))), set[int](), 0
     while waiting:
-        before = len(waiting)
+        before = len(waiting), len(suspects)
+        batch = sorted(waiting - suspects) or [min(waiting)]
         with engine() as executor:
             futures: dict[Future[Any], int] = {}
             # not as_completed: it takes locks of Python's, and one that an interrupt leaves taken stops the pool for good
             done: SimpleQueue[Future[Any]] = SimpleQueue()
             with suppress(BrokenExecutor):  # a worker died already: what was submitted fails below, what was not waits
-                for i in sorted(waiting):
+                for i in batch:
                     with interrupts_held():
                         future = executor.submit(work, *tasks[i])
                         future.add_done_callback(done.put)
                     futures[future] = i
             for _ in range(len(futures)):
                 future = done.get()
-                if not _lost(future):
-                    waiting.discard(futures[future])
-                    yield futures[future], future.exception() or future.result()
-        fruitless = fruitless + 1 if len(waiting) == before else 0
+                if _lost(future):
+                    continue
+                i, error = futures[future], future.exception()
+                if len(batch) > 1 and blamed_for_workers(error):
+                    suspects.add(i)
+                    continue
+                waiting.discard(i)
+                yield i, error or future.result()
+        fruitless = fruitless + 1 if (len(waiting), len(suspects)) == before else 0
         if fruitless == PATIENCE:
             raise SweepError(
                 f"workers died {PATIENCE} times without finishing one of the {len(waiting)} tasks left (out of memory?): "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import socket
 import sys
 import time
@@ -48,6 +50,28 @@ def test_a_dask_task_that_kills_every_worker_fails_alone(cluster: Any, tmp_path:
     with pytest.raises(SweepError, match="1 of 20 chunks failed, the first with KilledWorker"):
         sweep(work, ITEMS, folder, dask(cluster.scheduler_address), chunk=2)
     assert recorded(folder) == ITEMS[:-2]
+
+
+def square_or_die_late(x: int) -> int:
+    """square, but 0 kills its worker once the next tasks are there too."""
+    if x == 0:
+        time.sleep(0.5)  # seconds: tasks are handed out in milliseconds
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x * x
+
+
+def test_a_dask_task_is_not_blamed_for_its_neighbour(tmp_path: Path) -> None:
+    """A worker of one thread holds two tasks, and dask, which forgives no death here, gives both up when one kills it."""
+    distributed = pytest.importorskip("distributed", reason="dask is the optional extra: pip install noncollapse[dask]")
+    import dask as dask_
+
+    with (
+        dask_.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.logging.distributed": "critical"}),
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as one,
+        pytest.raises(SweepError, match="1 of 20 chunks failed, the first with KilledWorker"),
+    ):
+        sweep(square_or_die_late, ITEMS, tmp_path, dask(one.scheduler_address), chunk=2)
+    assert recorded(tmp_path) == ITEMS[2:]
 
 
 def grumble(item: int) -> int:
