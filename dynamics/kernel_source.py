@@ -19,7 +19,7 @@ SAFETY = 0.87  # of the step that would just reach the tolerance; up to HIGH tim
 OPTIONS = f"error_model='numpy', fastmath={{{', '.join(map(repr, FLAGS))}}}, nogil=True"
 HEAD = f"""from math import inf, isfinite, nan
 from numba import njit
-from dynamics.lane_memory import memory, paired, weighted
+from dynamics.lane_memory import chosen, memory, paired, weighted
 from dynamics.rough_power import inverse_root, inverse_roots
 from dynamics.vector_width import widest
 inline = njit({OPTIONS}, forceinline=True)
@@ -46,7 +46,7 @@ CONTROLS = {
 
 
 def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
-    """Of one lane after its try: takes z or stays at y, the next step, and whether the driver must look at it.
+    """Of one lane after its try: is it good, the next step, and whether the driver must look at the lane.
 
     h ← h · clip(growth error^(-1/p), 0.2, 10), from the square of the error and with a rough power: steps are tried, not
     relied on, and the chain of exact roots and divisions would be waited for. No growth after a rejection.
@@ -59,12 +59,12 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
     body += [f"most_growth = 10.0 if {at(lanes.ACCEPTED)} != 0.0 else 1.0", "left = end - t", "whole = h >= left"]
     body += ["good = square <= 1.0", f"change = {method.growth!r} * inverse_root(square, {method.halvings})"]
     body += ["change = change if change > 0.2 else 0.2", "change = change if change < most_growth else most_growth"]
-    body += ["change = change if good or change < 1.0 else 0.2"]
-    body += ["new = end if whole else t + h", "new = new if good else t", "longer = h * change"]
+    body += ["change = chosen(good | (change < 1.0), change, 0.2)", "longer = h * change"]
+    body += ["new = chosen(good & whole, end, t + chosen(good, h, 0.0))"]  # not t itself: see `taking`
     body += [f"tries = {at(lanes.TRIES)} + 1.0"]
     body += [f"stiff = stiff & good & (left > {lanes.STIFF_REMAINING!r} * h)"]
     body += [
-        f"count = {at(lanes.STIFF)} + ((1.0 if stiff else -1.0) if good else 0.0)",
+        f"count = {at(lanes.STIFF)} + chosen(good, chosen(stiff, 1.0, -1.0), 0.0)",
         "count = count if count > 0.0 else 0.0",
     ]
     # below the rounding of t, or next to nothing of the span where t is 0 still
@@ -73,21 +73,36 @@ def control(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
         "call = (good & ((new >= end) | (new >= t_next) | (count >= edges))) | (small & (not good)) | (tries >= most)"
     ]
     for j in range(e):
-        body.append(f"{v[j]} = {v[j]} if good else {g[j]}")
+        body.append(f"{v[j]} = chosen(good, {v[j]}, {g[j]})")
         # 0 counts where it is reached: there may be no later step
         passed = f"(({v[j]} < 0.0) != ({g[j]} < 0.0)) | ({v[j]} == 0.0)"
         body.append(f"call |= ({passed}) & ({at(row['watch'] + j)} != 0.0)")
-    body += ["call &= active", *store(row["g_old"], g), *store(row["g"], v)]
     stores = {lanes.T: "new", lanes.H: "longer", lanes.TRIES: "tries",
-              lanes.STEPS: f"{at(lanes.STEPS)} + (1.0 if good else 0.0)", lanes.STIFF: "count", lanes.T_OLD: "t",
-              lanes.ACCEPTED: "1.0 if good else 0.0"}  # fmt: skip
-    body += [*(f"{at(r)} = {value}" for r, value in stores.items()), "calls |= (1 if call else 0) << l"]
-    taken = (("y", "z"), ("k", "fz")) if method.keeps_speed else (("y", "z"),)
-    for old, new in taken:  # last: loaded earlier, they would crowd out what the lines above use
-        before, after = names(old, n), names(new, n)
-        body += [*load(old, row[old], n), *load(new, row[new], n), *store(row[f"{old}_old"], before)]
-        body += store(row[old], [f"{after[j]} if good else {before[j]}" for j in range(n)])
+              lanes.STEPS: f"{at(lanes.STEPS)} + chosen(good, 1.0, 0.0)", lanes.STIFF: "count", lanes.T_OLD: "t",
+              lanes.ACCEPTED: "chosen(good, 1.0, 0.0)"}  # fmt: skip
+    body += ["call &= active", *(f"{at(r)} = {value}" for r, value in stores.items())]
+    body += ["calls |= (1 if call else 0) << l"]
+    for name, _, count in _moved(kind, n, e):  # last: loaded earlier, they would crowd out what the lines above use
+        body += [*load(name, row[name], count), *store(row[f"{name}_old"], names(name, count))]
     return body
+
+
+def taking(kind: str, n: int, e: int, row: dict[str, int]) -> list[str]:
+    """Of one lane, its try judged: what is new, or where it was no good what was old.
+
+    A loop of its own, from the old values' rows: LLVM stores a choice between another number and the row's own under a mask,
+    for which AMD's processors take many times as long as for a plain store.
+    """
+    body = [f"good = {at(lanes.ACCEPTED)} != 0.0"]
+    for name, new, count in _moved(kind, n, e):
+        olds = [at(row[f"{name}_old"] + j) for j in range(count)]
+        body += store(row[name], [f"chosen(good, {at(row[new] + j)}, {old})" for j, old in enumerate(olds)])
+    return body
+
+
+def _moved(kind: str, n: int, e: int) -> list[tuple[str, str, int]]:
+    """(name, name of what comes after it, count) of what changes with a good step: event values, state, and its velocity."""
+    return [("g", "v", e), ("y", "z", n), *[("k", "fz", n)] * CONTROLS[kind].keeps_speed]
 
 
 def advance(kind: str, n: int, m: int, e: int, loops: list[str]) -> list[str]:
@@ -98,7 +113,8 @@ def advance(kind: str, n: int, m: int, e: int, loops: list[str]) -> list[str]:
     if e:
         at_z = [at(row["z"] + j) for j in range(n)] + [at(row["q"] + j) for j in range(m)]
         lines += every_lane([assign([at(row["v"] + j) for j in range(e)], f"events({', '.join(at_z)})")])
-    return [*lines, *every_lane(control(kind, n, e, row)), "    return calls"]
+    lines += [*every_lane(control(kind, n, e, row)), *every_lane(taking(kind, n, e, row))]
+    return [*lines, "    return calls"]
 
 
 def begin(kind: str, n: int, m: int, e: int) -> list[str]:

@@ -1,7 +1,7 @@
-"""The lanes' memory as compiled kernels read it: by address, and sums over the rows of a lane as one operation each.
+"""The lanes' memory as compiled kernels read it: by address, and sums and choices as one operation each.
 
 To numba's compiler every element of an array and every product is a piece of work of its own, and a kernel's text has
-hundreds. Said in these two words it compiles in half the time.
+hundreds. Said in these words it compiles in half the time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,17 @@ def _memory_code(_: Any, S: Any) -> Any:
     return types.CPointer(types.float64)(S), generate
 
 
+def _chosen_code(_: Any, good: Any, new: Any, old: Any) -> Any:
+    """new if good else old, as one operation: of a branch, LLVM may make a store of the one side alone."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.select(*arguments)
+
+    return types.float64(good, new, old), generate
+
+
 memory: Callable[..., Any] = intrinsic(_memory_code)
+chosen: Callable[..., Any] = intrinsic(_chosen_code)
 
 
 def weighted(offsets: tuple[int, ...], coefficients: tuple[float, ...]) -> Callable[..., Any]:
