@@ -1,6 +1,7 @@
 """Every benchmark, one after another: `python -m benchmarks [--quick]`. Peers that are not installed are skipped, said.
 
-The machine should be otherwise idle: each table states the load under which it was made.
+The machine should be otherwise idle: each table states the load under which it was made. With BENCHMARK_RESULTS set to a new
+folder in benchmarks/results/ the tables go there, and README's table has a column more.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main() -> int:
         if _python(f"benchmarks.{name}", *words):
             failed.append(name)
     if not quick:
-        for page in ("summary", "scaling"):
+        for page in ("summary", "scaling"):  # of all tables, whichever machine this is
             if _python(f"benchmarks.{page}"):
                 failed.append(page)
     if failed:

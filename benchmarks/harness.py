@@ -26,7 +26,9 @@ import noncollapse  # noqa: F401  sets the thread counts before numpy loads
 
 import numpy as np  # isort: skip
 
-RESULTS = Path(__file__).resolve().parent / "results"
+HOME = Path(__file__).resolve().parent / "results"
+# where this run writes: a second machine's tables go into a folder of their own in HOME, and into README as a column
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or HOME).resolve()
 LIBRARIES = (
     "numpy", "scipy", "numba", "torch", "jax", "diffrax", "torchdiffeq", "torchode", "lightly",
     "pytorch-metric-learning", "dask", "distributed",
@@ -210,7 +212,7 @@ def _commit() -> str:
 
 
 def _git(*said: str) -> str:
-    done = subprocess.run(["git", *said], capture_output=True, text=True, cwd=RESULTS.parents[1], check=False)
+    done = subprocess.run(["git", *said], capture_output=True, text=True, cwd=HOME.parents[1], check=False)
     return done.stdout.strip()
 
 
@@ -225,7 +227,7 @@ def _processor() -> str:
 def write(name: str, rows: Sequence[Mapping[str, Any]], notes: Mapping[str, Any], used: str = "one thread") -> Path:
     """benchmarks/results/<name>.json (rows, notes, provenance) and the same rows as a table in <name>.md; the JSON.
     used: of the machine's cores."""
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     about = provenance()
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"provenance": about, "notes": dict(notes), "rows": list(rows)}, indent=1) + "\n")

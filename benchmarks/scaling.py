@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import RESULTS, table  # first: it sets the thread counts
+from benchmarks.harness import HOME, table  # first: it sets the thread counts
 
 import torch  # isort: skip
 from torch.utils.flop_counter import FlopCounterMode
@@ -48,7 +48,7 @@ class NotMeasured(ValueError):
 
 def load(name: str) -> tuple[dict[str, Any], str]:
     """(the JSON, its file's name) of a benchmark, full before quick."""
-    for path in (RESULTS / f"{name}.json", RESULTS / f"{name}-quick.json"):
+    for path in (HOME / f"{name}.json", HOME / f"{name}-quick.json"):
         if path.is_file():
             return json.loads(path.read_text()), path.name
     raise NotMeasured(f"no result of {name}: run `python -m benchmarks.{name}` first")

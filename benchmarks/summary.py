@@ -10,10 +10,11 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.harness import RESULTS, table
+from benchmarks.harness import HOME, table
 
-README = RESULTS.parent.parent / "README.md"
+README = HOME.parent.parent / "README.md"
 BEGIN, END = "<!-- speeds -->", "<!-- /speeds -->"
 WORKLOADS = {  # results file -> its name in the table
     "modes": "per-mode ensembles",
@@ -24,27 +25,54 @@ WORKLOADS = {  # results file -> its name in the table
 }
 
 
-def block(results: Path = RESULTS) -> str:
-    """Table and provenance of the full runs (quick ones are for a look); one sentence where there are none yet."""
-    rows, sources, made_on = [], [], ""
+def block(results: Path = HOME) -> str:
+    """Table and provenance of the full runs (quick ones are for a look); one sentence where there are none yet.
+
+    Tables in a folder of `results` are another machine's, named by the folder: a column of their own.
+    """
+    folders = [results, *sorted({path.parent for path in results.glob("*/*.json")})]
+    rows, made = [], []
     for name, title in WORKLOADS.items():
-        path = results / f"{name}.json"
-        if not path.is_file():
-            continue
-        run = json.loads(path.read_text())
-        (goals,) = (note for key, note in run["notes"].items() if key.startswith("goals"))
-        rows += [{"workload": title, "aim": aim, "reached": reached} for aim, reached in goals.items()]
-        about = run["provenance"]
-        made = f"[{title}](benchmarks/results/{name}.md): commit {about['commit']}, {about['date'][:10]}"
-        if card := run["notes"].get("GPU"):
-            sources.append(f"{made}, on one {card} with torch {about['versions']['torch']}")
-            continue
-        sources.append(made)
-        versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items())
-        made_on = f"{about['machine']['processor']}, one thread; {versions}. "
+        runs = {_column(folder, results): run for folder in folders if (run := _read(folder / f"{name}.json"))}
+        goals = {column: _goals(run) for column, run in runs.items()}
+        for aim in dict.fromkeys(aim for reached in goals.values() for aim in reached):
+            rows.append({"workload": title, "aim": aim} | {column: goals[column].get(aim) for column in goals})
     if not rows:
         return "No benchmark has been recorded yet: `make bench`."
-    return "\n".join([*table(rows), "", made_on + "; ".join(sources) + "."])
+    for folder in folders:
+        made += ["", _provenance(folder, results)]
+    return "\n".join([*table(rows), *made])
+
+
+def _column(folder: Path, results: Path) -> str:
+    return "reached" if folder == results else f"reached, {folder.name}"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _goals(run: dict[str, Any]) -> dict[str, str]:
+    (goals,) = (note for key, note in run["notes"].items() if key.startswith("goals"))
+    return goals
+
+
+def _provenance(folder: Path, results: Path) -> str:
+    """The machine, its versions, and each table with the commit and the day it was made on."""
+    sources, machine, place = [], "", folder.relative_to(results)
+    for name, title in WORKLOADS.items():
+        if not (run := _read(folder / f"{name}.json")):
+            continue
+        about = run["provenance"]
+        path = "benchmarks/results" / place / f"{name}.md"
+        made = f"[{title}]({path.as_posix()}): commit {about['commit']}, {about['date'][:10]}"
+        if card := run["notes"].get("GPU"):
+            made += f", on one {card} with torch {about['versions']['torch']}"
+        else:
+            versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items())
+            machine = f"{about['machine']['processor']}, one thread; {versions}. "
+        sources.append(made)
+    return f"{_column(folder, results).capitalize()}: {machine}{'; '.join(sources)}."
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -105,7 +105,7 @@ def test_a_commit_is_dirty_by_its_sources_and_not_by_what_benchmarks_write(
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     for said in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *said], cwd=tmp_path, check=True)
-    monkeypatch.setattr(harness, "RESULTS", results)
+    monkeypatch.setattr(harness, "HOME", results)
     clean = harness.provenance()["commit"]
     for file in (record, results / "modes.png"):
         file.write_text("2")
