@@ -138,7 +138,7 @@ def info_nce_sample_flow(
     W0, X, X_plus = members("W0", W0), real("X", X), real("X_plus", X_plus)
     B, k, d = W0.shape
     if X.shape != X_plus.shape or X.ndim != 2 or X.shape[1] != d or not len(X) or not np.isfinite(X + X_plus).all():
-        raise FlowError(f"X {X.shape} and X_plus {X_plus.shape} must both be finite (N, {d}), one row a pair")
+        raise FlowError(f"X {X.shape} and X_plus {X_plus.shape} must both be finite (N, {d}), one row a pair, N >= 1")
     m = Moments.of(np.eye(d), np.eye(d), B, d)
     r = rates(B, _temperature(tau))
     pairs = arranged(X @ m.basis[0], X_plus @ m.basis[0], k)

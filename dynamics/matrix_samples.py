@@ -83,7 +83,7 @@ def _by_outputs(k, d, tau, X, X_plus, G, stack, scores, y, dy):
 
 @compiled
 def _by_inputs(k, d, tau, X, X_plus, Q, G, stack, scores, y, dy):
-    """Eight products, two of them by A. Q (r, N), G (d, d), stack (r, d)."""
+    """Eight products, two of them by A, which is empty where N <= d: six there. Q (r, N), G (d, d), stack (r, d)."""
     N, W, dW = len(X), y.reshape(d, k), dy.reshape(d, k)
     r, E = min(N, d), scores[:N]
     B, A, H = X[:r], X[r:], E[:r]
