@@ -101,6 +101,7 @@ def by_text(field: Callable[..., Any], y: list[float], q: list[float], spoil: Ca
     space: dict[str, Any] = {
         "field": field,
         "paired": paired,
+        "chosen": lambda good, new, old: new if good else old,
         "memory": lambda S: S,
         "widest": lambda: None,
         "inf": math.inf,
