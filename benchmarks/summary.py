@@ -30,7 +30,8 @@ def block(results: Path = HOME) -> str:
 
     Tables in a folder of `results` are another machine's, named by the folder: a column of their own.
     """
-    folders = [results, *sorted({path.parent for path in results.glob("*/*.json")})]
+    places = (results, *sorted(path for path in results.glob("*") if path.is_dir()))
+    folders = [place for place in places if any((place / f"{name}.json").is_file() for name in WORKLOADS)]
     rows, made = [], []
     for name, title in WORKLOADS.items():
         runs = {_column(folder, results): run for folder in folders if (run := _read(folder / f"{name}.json"))}

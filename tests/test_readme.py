@@ -55,14 +55,16 @@ def test_the_table_of_speeds_is_what_the_results_say(tmp_path: Path) -> None:
     assert block(tmp_path) not in README, "numbers that no run of benchmarks/results made"
     run["notes"]["goals"] = {"mild: odeint, at least 300x": "859x", "mild: batched, at least 30x": "27x (missed)"}
     run["provenance"]["machine"]["processor"] = "Q"
-    (tmp_path / "narrow").mkdir()
-    (tmp_path / "narrow" / "modes.json").write_text(json.dumps(run))
+    for name, file in (("narrow", "modes.json"), ("looked at", "modes-quick.json"), ("swept", "sweeps.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(json.dumps(run))
     two = block(tmp_path)
     assert "| workload | aim | reached | reached, narrow |" in two
     assert "| per-mode ensembles | mild: odeint, at least 300x | 273x (missed) | 859x |" in two
     assert "| per-mode ensembles | mild: batched, at least 30x | - | 27x (missed) |" in two
     assert "Reached: P, one thread; numpy 2. [per-mode ensembles](benchmarks/results/modes.md)" in two
     assert "Reached, narrow: Q, one thread; numpy 2. [per-mode ensembles](benchmarks/results/narrow/modes.md)" in two
+    assert "looked at" not in two and "swept" not in two  # no full table of a workload: no column and no sentence
 
 
 def test_scaling_is_what_the_results_say() -> None:

@@ -60,7 +60,7 @@ def two_events(p: float, w: float, v: float, *_: float) -> tuple[float, float]:
 
 @pytest.mark.parametrize("kind", ["taylor", "verner", "stiff"])
 def test_a_lane_that_rejects_its_step_is_stored_like_the_others(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not under a mask, which AMD's processors are slow at; for AVX2, as with AVX-512 numbers under a mask are cheap."""
+    """Not under a mask, which AMD's processors are slow at. Looked for by the name that it has with AVX2."""
     monkeypatch.setattr(compiled, "_kept", lambda *_: None)
     how = {"taylor": compiled.explicit(modes.field, 3, 6, True)[1], "verner": "", "stiff": "complex"}[kind]
     text = code(compiled.kernels.__wrapped__(kind, modes.field, 3, 6, two_events, 2, how)[0])
