@@ -53,19 +53,20 @@ def population_loss(
         return _quadratic(W, (A + B - C - C.mT) / 2)
     if loss != "predictor":
         raise SettingError(f"objective.loss {loss!r} has no linear network here: use 'predictor' or 'invariance'")
-    return _quadratic(torch.cat([P @ W, V], -1), _half_joint(A, B, C))
+    return _quadratic(torch.cat([_product(P, W), V], -1), _half_joint(A, B, C))
 
 
-def minibatch_loss(W: Tensor, P: Tensor, V: Tensor, x: Tensor, x_plus: Tensor, loss: str = "predictor") -> Tensor:
-    """J (…) as an average over the n pairs x, x_plus (…, n, d); its expectation is `population_loss`. Sampled.
+def minibatch_loss(W: Tensor, P: Tensor, V: Tensor, pairs: Tensor, loss: str = "predictor") -> Tensor:
+    """J (…) as an average over the n rows [x, x⁺] of pairs (…, n, 2 d); its expectation is `population_loss`. Sampled.
 
     The error P W x - V x⁺ is taken as [P W, -V] [x; x⁺]: one product of many rows instead of three.
     """
     if loss == "invariance":
-        error = (x - x_plus) @ W.mT
+        x, x_plus = pairs.chunk(2, -1)
+        error = _product(x - x_plus, W.mT)
     else:
-        error = torch.cat([x, x_plus], -1) @ torch.cat([P @ W, -V], -1).mT
-    return error.square().sum((-2, -1)) / (2 * x.shape[-2])
+        error = _product(pairs, torch.cat([_product(P, W), -V], -1).mT)
+    return error.square().sum((-2, -1)) / (2 * pairs.shape[-2])
 
 
 def optimal_predictor(W: Tensor, V: Tensor, A: Tensor, C: Tensor) -> Tensor:
@@ -109,12 +110,19 @@ def sgd(setting: Setting, replicas: int, lr: float | None = None, seed0: int = 0
         raise SettingError(f"replicas is {replicas}: give a whole number >= 1")
     W, P, V = (torch.from_numpy(M).expand(replicas, *M.shape).clone() for M in start(setting))
     pairs = sample_pairs(setting, [seed0 + r for r in range(replicas)])
-    return _train(setting, "sgd", State(W, P, V), lr, lambda: _minibatch(setting, *next(pairs)))
+    return _train(setting, "sgd", State(W, P, V), lr, lambda: _minibatch(setting, next(pairs)))
 
 
 def _quadratic(D: Tensor, M: Tensor) -> Tensor:
     """tr(D M Dᵀ) (…): one form, halves and signs in M, because a step of a small network costs its number of torch calls."""
-    return ((D @ M) * D).sum((-2, -1))
+    return (_product(D, M) * D).sum((-2, -1))
+
+
+def _product(X: Tensor, Y: Tensor) -> Tensor:
+    """X @ Y. Of stacks (R, ·, ·) by bmm itself: the views that @ puts around it take a small step twice as long."""
+    if X.ndim == 3 and Y.ndim == 2 and len(X) == 1:
+        Y = Y[None]
+    return torch.bmm(X, Y) if X.ndim == Y.ndim == 3 and len(X) == len(Y) else X @ Y
 
 
 def _half_joint(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
@@ -129,14 +137,15 @@ def _population(setting: Setting) -> Loss:
     if setting.objective.loss != "predictor":
         return lambda W, P, V: population_loss(W, P, V, A, B, C, setting.objective.loss)
     M = _half_joint(A, B, C)
-    return lambda W, P, V: _quadratic(torch.cat([P @ W, V], -1), M)
+    return lambda W, P, V: _quadratic(torch.cat([_product(P, W), V], -1), M)
 
 
-def _minibatch(setting: Setting, x: Tensor, x_plus: Tensor) -> Loss:
+def _minibatch(setting: Setting, pairs: Tensor) -> Loss:
     name = setting.objective.loss
     if not setting.objective.symmetrised:
-        return lambda W, P, V: minibatch_loss(W, P, V, x, x_plus, name)
-    return lambda W, P, V: (minibatch_loss(W, P, V, x, x_plus, name) + minibatch_loss(W, P, V, x_plus, x, name)) / 2
+        return lambda W, P, V: minibatch_loss(W, P, V, pairs, name)
+    swapped = torch.cat(pairs.chunk(2, -1)[::-1], -1)
+    return lambda W, P, V: (minibatch_loss(W, P, V, pairs, name) + minibatch_loss(W, P, V, swapped, name)) / 2
 
 
 def _learns_predictor(setting: Setting) -> bool:

@@ -17,18 +17,17 @@ from dynamics.views import moments
 BLOCK = 2**18  # random numbers drawn at a time (2 MB, stays in cache): blocks amortise the call, and change no stream
 
 
-def sample_pairs(setting: Setting, streams: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless minibatches x, x⁺, each (R, batch, d), replica r from the stream SeedSequence([seed, 4, streams[r]])."""
+def sample_pairs(setting: Setting, streams: list[int]) -> Iterator[Tensor]:
+    """Endless minibatches [x, x⁺] (R, batch, 2 d), replica r from the stream SeedSequence([seed, 4, streams[r]])."""
     views, batch = setting.views, setting.training.batch
     rngs = [np.random.default_rng([setting.seed, 4, s]) for s in streams]
     if isinstance(views, ImageViews):
         pool = image_pool(views, setting.seed)
-        yield from image_pairs(torch.from_numpy(pool.x), pool.paired, batch, rngs)
+        yield from (torch.cat(pair, -1) for pair in image_pairs(torch.from_numpy(pool.x), pool.paired, batch, rngs))
     m = moments(setting.replace(objective__symmetrised=False))
     L = torch.from_numpy(m.joint_factor())
-    for g in _blocks([rng.standard_normal for rng in rngs], (batch, 2 * m.d)):
-        joint = g @ L.T
-        yield joint[..., : m.d], joint[..., m.d :]
+    for block in _blocks([rng.standard_normal for rng in rngs], (batch, 2 * m.d)):
+        yield from (block @ L.T).unbind(1)
 
 
 def image_pairs(
@@ -37,16 +36,17 @@ def image_pairs(
     """Endless minibatches (R, batch, D) from views x (n, m, D): two independent views of an image, or views 0 and 1."""
     n, m, _ = x.shape
     # Uniforms, not integers: their stream is the same however it is cut into blocks.
-    for u in _blocks([rng.random for rng in rngs], (batch, 3)):
-        i, first, second = (u.to(x.device) * torch.tensor([n, m, m], device=x.device)).long().unbind(-1)
-        yield (x[i, 0], x[i, 1]) if paired else (x[i, first], x[i, second])
+    for block in _blocks([rng.random for rng in rngs], (batch, 3)):
+        for u in block.unbind(1):
+            i, first, second = (u.to(x.device) * torch.tensor([n, m, m], device=x.device)).long().unbind(-1)
+            yield (x[i, 0], x[i, 1]) if paired else (x[i, first], x[i, second])
 
 
 def _blocks(draws: list[Callable[..., Array]], shape: tuple[int, ...]) -> Iterator[Tensor]:
-    """Endless (R, *shape), row r from draws[r]; each is overwritten later, so a caller computes from it at once."""
+    """Endless (R, steps, *shape), row r from draws[r]; the next overwrites it, so a caller computes from it at once."""
     steps = max(1, BLOCK // (len(draws) * math.prod(shape)))
     block = np.empty((len(draws), steps, *shape))
     while True:
         for draw, rows in zip(draws, block, strict=True):
             draw(out=rows)
-        yield from torch.from_numpy(block).unbind(1)
+        yield torch.from_numpy(block)

@@ -59,7 +59,7 @@ class SamePairs:
         self.shape, self.pairs = Shape.of(self.setting), sample_pairs(self.setting, [self.replica])
 
     def take(self, steps: int) -> Pairs | Moments:
-        x, y = (torch.cat(M).mT.numpy() for M in zip(*islice(self.pairs, steps), strict=True))
+        x, y = (M.mT.numpy() for M in torch.cat(list(islice(self.pairs, steps))).chunk(2, -1))
         return batch_of(self.shape, np.ascontiguousarray(x, self.dtype), np.ascontiguousarray(y, self.dtype))
 
 

@@ -84,7 +84,7 @@ def test_minibatch_loss_of_the_whole_pool_is_the_population_loss(loss: str) -> N
     rng = np.random.default_rng(0)
     x, x_plus, W, V, P = (torch.from_numpy(rng.standard_normal(s)) for s in ((50, 3), (50, 3), (2, 3), (2, 3), (2, 2)))
     A, B, C = x.T @ x / 50, x_plus.T @ x_plus / 50, x.T @ x_plus / 50
-    sampled = minibatch_loss(W, P, V, x, x_plus, loss)
+    sampled = minibatch_loss(W, P, V, torch.cat([x, x_plus], -1), loss)
     assert sampled == pytest.approx(
         population_loss(W, P, V, A, B, C, loss).item(), rel=1e-13
     )  # a sum of ~1e3 rounded float64 terms
