@@ -7,6 +7,8 @@ from scipy.integrate import odeint
 
 from dynamics import modes
 
+MEMBERS = 8
+
 
 def sized(p, w, v, a, c, alpha_p, beta, eta, eta_p):
     """modes.field; a term that is always zero leaves it no rational function."""
@@ -27,6 +29,14 @@ def jacobian(p, w, v, a, c, alpha_p, beta, eta, eta_p):
 def marks(p, w, v, a, c, alpha_p, beta, eta, eta_p):
     """Two events: the weight falls to 0.3; the predictor crosses half its goal c/a."""
     return w - 0.3, p - 0.5 * c / a
+
+
+def draw(seed: int, members: int = MEMBERS, stiffness: float = 1.0):
+    """Mild members, or with stiffness stiff ones: (p, w, v), and (a, c, alpha_p, beta, eta, eta_p); a scalar is of all members."""
+    rng = np.random.default_rng(seed)
+    p, w, tau = rng.uniform(-0.3, 1.0, members), rng.uniform(0.1, 1.0, members), rng.uniform(0.0, 1.0, members)
+    rates = stiffness * rng.uniform(0.5, 2.0, members), stiffness * rng.uniform(0.2, 2.0, members)
+    return (p, w, tau * w), (1 + rng.uniform(0, 1, members), 0.8, *rates, rng.uniform(0, 0.2, members), 0.05)
 
 
 def hard(seed: int, members: int, decades: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

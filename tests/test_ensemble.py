@@ -1,5 +1,5 @@
 """Compiled ensembles: the same numbers as the plain solver and the closed forms, member by member, whatever stands
-beside a member; failures said per member; phases by proven sets. Each with a wrong theory that must fail."""
+beside a member. Each with a wrong theory that must fail."""
 
 from __future__ import annotations
 
@@ -11,33 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynamics import compiled, lanes, modes, phases
-from dynamics.basin import collapses
-from dynamics.ensemble import FieldError, integrate_many
-from dynamics.fingerprint import fingerprint
+from dynamics.ensemble import integrate_many
 from dynamics.kernel_source import CONTROLS, memory_rows
 from dynamics.kernel_text import rows
 from dynamics.solver import integrate
-from tests.mode_cases import jacobian, marks, sized
+from tests.mode_cases import MEMBERS, draw, marks, sized
 
 RTOL = 1e-9
 GLOBAL = (
     1e3 * RTOL
 )  # the suite's law: a global error exceeds the local tolerance by the flow's amplification, below 10³
 TIMES = np.array([0.0, 0.7, 2.0, 2.1, 6.0])
-MEMBERS = 8
 
 
 def wrong_field(p, w, v, a, c, alpha_p, beta, eta, eta_p):
     """modes.field with the sign of the decay of w flipped."""
     r = c * v - a * p * w
     return alpha_p * w * r - eta_p * p, p * r + eta * w, beta * (w - v)
-
-
-def draw(seed: int, members: int = MEMBERS, stiffness: float = 1.0):
-    rng = np.random.default_rng(seed)
-    p, w, tau = rng.uniform(-0.3, 1.0, members), rng.uniform(0.1, 1.0, members), rng.uniform(0.0, 1.0, members)
-    rates = stiffness * rng.uniform(0.5, 2.0, members), stiffness * rng.uniform(0.2, 2.0, members)
-    return (p, w, tau * w), (1 + rng.uniform(0, 1, members), 0.8, *rates, rng.uniform(0, 0.2, members), 0.05)
 
 
 def member(columns, i: int) -> list[float]:
@@ -203,228 +193,3 @@ def test_parabola_closed_form() -> None:
     assert (
         np.abs(out.at[..., 0] - modes.parabola_solution(p0, 1.1, 1.0, times)).max() > 1e3 * GLOBAL
     )  # another a is not
-
-
-# -- fields of a user ------------------------------------------------------------------------------------------------
-
-
-def square(x):
-    return x * x
-
-
-def riccati(x, rate):
-    """x' = rate x²: blows up at 1 / (rate x0). Calls a plain function of its own."""
-    return (rate * square(x),)
-
-
-def test_a_users_field_and_each_way_of_failing() -> None:
-    x0 = np.array([1.0, 0.1, -1.0, np.inf, 0.5])
-    out = integrate_many(riccati, (x0,), (1.0,), 5.0, rtol=1e-10)
-    assert list(out.status) == [lanes.TOO_SMALL, lanes.DONE, lanes.DONE, lanes.NOT_FINITE, lanes.TOO_SMALL]
-    assert np.allclose(out.t[[0, 4]], [1.0, 2.0], rtol=1e-6)  # stops just before the pole 1/x0
-    exact = x0[1:3] / (1 - 5 * x0[1:3])
-    assert np.abs(out.y[1:3, 0] - exact).max() < 1e-7  # 10³ rtol
-    assert len(out.failures()) == 2 and all("of 5 members" in line for line in out.failures())
-    few = integrate_many(riccati, (0.1,), (1.0,), 5.0, rtol=1e-10, max_tries=3)
-    assert few.status == lanes.TOO_MANY and "max_tries" in few.failures()[0]
-
-
-def kinked(x, y, rate):
-    """Stiff, and not analytic: a complex step through |x| would be wrong in silence."""
-    return -rate * (abs(x) * x - y), -y
-
-
-def test_a_field_that_is_not_analytic_takes_differences() -> None:
-    out = integrate_many(kinked, (1.0, 1.0), (1e5,), 3.0)
-    assert out.ok.all() and out.stiff.all()
-    assert abs(out.y[0] - math.sqrt(out.y[1])) < 1e-4  # slaved to √y up to 1/rate times its own rate of change
-    assert abs(out.y[1] - math.exp(-3)) < 1e-5  # 10³ rtol
-
-
-def test_analytic_jacobian_changes_nothing_and_a_wrong_one_is_refused() -> None:
-    y, q = draw(7, stiffness=1000.0)
-    own = integrate_many(modes.field, y, q, 6.0, events=marks, rtol=1e-7)
-    given_ = integrate_many(modes.field, y, q, 6.0, events=marks, rtol=1e-7, jacobian=jacobian)
-    assert np.abs(own.y - given_.y).max() < 1e-9 and np.array_equal(own.tries, given_.tries)  # rounding, amplified
-    with pytest.raises(FieldError, match="disagrees"):
-        integrate_many(modes.field, y, q, 6.0, jacobian=lambda *z: jacobian(*z)[::-1])
-
-
-def test_a_changed_field_never_meets_old_machine_code() -> None:
-    first = fingerprint(riccati)
-    space = {"square": lambda x: x * x * 1.5}
-    changed = type(riccati)(riccati.__code__, space, "riccati")
-    assert fingerprint(changed) != first  # same text, another helper
-    assert fingerprint(type(riccati)(riccati.__code__, {"square": square}, "riccati")) == first
-
-
-def test_where_nothing_can_be_written_it_still_runs(monkeypatch, tmp_path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    assert compiled._kept("text", [riccati]) is None
-    out = integrate_many(lambda x: (-x,), (1.0,), (), 2.0, rtol=1e-10)
-    assert abs(out.y[0] - math.exp(-2)) < 1e-7  # 10³ rtol
-
-    def no_folder(*_, **__):  # what numba does where no folder is writable
-        raise RuntimeError("cannot cache function: no locator available")
-
-    monkeypatch.setattr(compiled, "kept_jit", no_folder)
-    assert compiled._jit(square, "float64(float64)", True)(3.0) == 9.0
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"y0": (0.1, 0.2)}, "must take 2 states and 6 parameters"),
-        ({"field": lambda p, w, v, a, c, k, b, e, f: (p, w)}, "returns 2 numbers for 3 states"),
-        ({"field": lambda p, w, v, a, c, k, b, e, f: p}, "must return a tuple"),
-        (
-            {"field": lambda p, w, v, a, c, k, b, e, f: (p, w, float(format(v, ".3f")))},
-            "numba cannot compile .*'format'",
-        ),
-        ({"field": lambda p, w, v, a, c, k, b, e, f: (p, w, [v].index(a))}, "fails at the first member"),
-        ({"t_end": -1.0}, "t_end must be finite and not negative"),
-        ({"t_end": None}, "either t_end or times"),
-        ({"t_end": None, "times": [1.0, 0.5]}, "increasing"),
-        ({"rtol": 0.0}, "rtol"),
-        ({"method": "magic"}, "choose auto, explicit or stiff"),
-        ({"threads": 0}, "at least 1"),
-        ({"y0": (np.ones(3), np.ones(2), 1.0)}, "broadcast"),
-        ({"stop": (True,)}, "one truth value an event"),
-    ],
-)
-def test_bad_input_is_one_sentence(change: dict, says: str) -> None:
-    call = {"field": modes.field, "y0": (0.1, 0.2, 0.3), "parameters": (1.0,) * 6, "t_end": 1.0} | change
-    with pytest.raises(FieldError, match=says) as error:
-        integrate_many(**call)
-    assert "\n" not in str(error.value)
-
-
-# -- phases ------------------------------------------------------------------------------------------------------------
-
-
-def test_phases_on_the_parabola_are_the_roots() -> None:
-    eta, p0 = np.linspace(0.004, 0.3, 60)[None, :], np.linspace(0.01, 1.2, 60)[:, None]
-    out = phases.classify(p0, p0 / np.sqrt(2.0), a=1.25, alpha_p=2.0, eta=eta)
-    p_minus = modes.fixed_points(1.25, 1.0, eta).p_minus
-    expected = np.where(np.isnan(p_minus) | (p0 < p_minus), phases.COLLAPSE, phases.SURVIVAL)
-    assert np.array_equal(out.end, expected)
-    exact = phases.collapse_time(p0, 1.25, 1.0, eta)
-    lost = (
-        (out.end == phases.COLLAPSE) & (p_minus / 2 > 1e-3 / 1.25) & (p0 > 1e-3 / 1.25)
-    )  # else the set is entered later
-    assert lost.any() and np.isnan(exact[out.end == phases.SURVIVAL]).all()
-    near = np.abs(p0 - p_minus) > 1e-2  # within a hundredth of the saddle errors grow past 10³ rtol
-    assert (np.abs(out.time / exact - 1)[lost & near] < 1e3 * phases.RTOL).all()  # 10³ rtol
-    assert (
-        np.abs(out.time / phases.collapse_time(p0, 1.25, 1.0, 1.01 * eta) - 1)[lost & near] > 1e-3
-    ).all()  # eta off by 1 %
-
-
-def test_collapse_just_beyond_the_threshold_is_slow() -> None:
-    """T √(eta/eta_c - 1) -> 4 π a/c²: a label read off at a finite time is wrong there."""
-    a, c, ratio = 1.25, 0.9, np.array([1e-4, 1e-6])
-    eta = c**2 / (4 * a) * (1 + ratio)
-    out = phases.classify(0.9, 0.9, a=a, c=c, eta=eta)
-    law = phases.bottleneck_time(a, c, eta)
-    error = np.abs(out.time / law - 1)
-    assert (out.end == phases.COLLAPSE).all()
-    assert (error < 10 * np.sqrt(ratio)).all()  # what the bottleneck leaves out is O(1), against 1/√ratio
-    assert error[1] < error[0] / 5  # ... so it falls tenfold; a wrong constant would stay
-    assert np.isclose(out.time, phases.collapse_time(0.9, a, c, eta), rtol=1e-4).all()  # amplified by 1/√ratio
-
-
-@given(st.floats(-0.6, 1.2), st.floats(0.01, 1.2), st.sampled_from((0.02, 0.1, 0.2, 0.3)), st.sampled_from((0.5, 3.0)))
-@settings(max_examples=12)
-def test_phases_off_the_parabola_agree_with_the_basin(p0: float, w0: float, h: float, alpha_p: float) -> None:
-    a, c = 1.25, 0.8
-    eta = h * c**2 / a
-    out = phases.classify(p0, w0, a=a, c=c, alpha_p=alpha_p, eta=eta)
-    assert (out.end == phases.COLLAPSE) == collapses(p0, w0, a, c, alpha_p, eta)
-
-
-def test_the_parabolas_rule_is_wrong_off_it() -> None:
-    """p0 < p- is the paper's rule for collapse; above the parabola such starts survive."""
-    out = phases.classify(0.1, 1.0, a=1.25, eta=0.1)
-    assert modes.fixed_points(1.25, 1.0, 0.1).p_minus > 0.1 and out.end == phases.SURVIVAL
-
-
-def test_phases_without_decay_follow_from_the_conserved_quantity() -> None:
-    p0 = np.array([0.2, -0.2, 0.2, -0.2, -0.5, 1.2, 2.0])
-    w0 = np.array([0.5, 0.5, 0.2, 0.2, 0.1, 1.0, 0.5])  # D = w0² - p0²: above, above, on, on, below, below, far below
-    out = phases.classify(p0, w0)
-    assert list(out.end) == [1, 1, 1, 0, 0, 1, 0]
-    late = integrate_many(phases.online, (p0, w0), (0.0, 1e-3), 2e4, events=phases.online_sets, stop=(False, False))
-    assert np.array_equal(late.y[:, 1] > 1e-2, out.end == 1)  # algebraic at the slowest: w(2e4) = 5e-5
-
-
-@pytest.mark.parametrize("method", ["explicit", "stiff"])
-def test_a_step_that_overflows_is_no_step(method: str) -> None:
-    """x' = c, without an error of its own: over the infinite scale of x = inf a step beyond the largest number would pass."""
-    flat = lambda x, c: ((0.0,),)  # noqa: E731
-    out = integrate_many(lambda x, c: (c,), (1e305,), (1e305,), 1e4, jacobian=flat, method=method)
-    assert out.status == lanes.TOO_SMALL and np.isfinite(out.y).all()
-    # x = 1e305 (1 + t) passes the largest number, 1.797e308, at 1796.7, and |x| + |x'| does at 1795.7
-    assert 1790 < out.t < 1797  # the latter, and the last step before it
-
-
-def test_starts_beside_the_saddle_are_decided() -> None:
-    """Starts beside the saddle, where the step grows until one overflows: over an infinite scale its error would be nothing."""
-    p0 = np.array([0.26860610610610614, 0.3475225225225225, 0.37134634634634633])
-    h = np.array([0.19628378378378375, 0.2269144144144144, 0.2332957957957958])
-    out = phases.classify(p0, p0, eta=h)
-    assert out.run.ok.all() and (out.end != phases.UNDECIDED).all()
-
-
-def inside(sets, states, parameters, which: int):
-    return sets(*states, *parameters)[which] < 0
-
-
-def test_the_sets_lie_in_their_basins() -> None:
-    """Their Lyapunov functions fall inside, at random points; the survival set made forty times as wide fails."""
-    rng = np.random.default_rng(0)
-    h, b = rng.uniform(0.02, 0.24, 4000), 10 ** rng.uniform(-1.5, 1.5, 4000)
-    Q = np.array(phases.survival_form(h, b))
-    X = 0.5 + np.sqrt(0.25 - h)
-    matrix = Q[[0, 1, 2, 1, 3, 4, 2, 4, 5]].T.reshape(-1, 3, 3)
-    unit = rng.standard_normal((4000, 3))
-    unit /= np.sqrt(np.einsum("ni,nij,nj->n", unit, matrix, unit))[:, None]
-
-    def rise(radius: float):
-        delta = radius * unit
-        velocity = np.stack(phases.ema(*(delta.T + X), h, b, 1e-3, *Q), axis=1)
-        return 2 * np.einsum("ni,nij,nj->n", velocity, matrix, delta)
-
-    assert all((rise(r) < 0).all() for r in (0.1, 0.5, 0.999))
-    assert (rise(40.0) > 0).any()  # a set without the radius' bound is no basin
-    small = rng.standard_normal((4000, 3))
-    L = lambda s: s[:, 0] ** 2 + s[:, 1] ** 2 + h / b * s[:, 2] ** 2  # noqa: E731
-    small *= (0.499 * h / np.sqrt(L(small)))[:, None]
-    velocity = np.stack(phases.ema(*small.T, h, b, 1e-3, *Q), axis=1)
-    falls = small[:, 0] * velocity[:, 0] + small[:, 1] * velocity[:, 1] + h / b * small[:, 2] * velocity[:, 2]
-    assert (falls < 0).all()
-
-
-def test_phases_with_an_ema_target() -> None:
-    """The boundary moves with the target's start, and the labels are those of a long plain integration."""
-    p0, eta = np.linspace(0.05, 0.9, 12), 0.12
-    out = {tau: phases.classify(p0, p0, a=1.25, eta=eta, beta=0.3, tau0=tau) for tau in (0.0, 1.0)}
-    assert (out[0.0].end == phases.COLLAPSE).sum() > (out[1.0].end == phases.COLLAPSE).sum()
-    for tau, found in out.items():
-        for i in (0, 11):
-            velocity = lambda _, y: np.stack(modes.field(*y.T, 1.25, 1.0, 1.0, 0.3, eta, eta), axis=1)  # noqa: E731
-            last = integrate(velocity, np.array([[p0[i], p0[i], tau * p0[i]]]), np.array([0.0, 200.0])).y[-1, 0]
-            assert (last[1] < 1e-6) == (found.end[i] == phases.COLLAPSE)  # e^{-eta 200} = 4e-11 after the decision
-    with pytest.raises(FieldError, match="need weight decay"):
-        phases.classify(p0, p0, eta=0.0, beta=0.3)
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [({"a": 0.0}, "a must be positive"), ({"eta": -0.1}, "eta must not be"), ({"p0": np.nan}, "not finite"),
-     ({"beta": 0.0}, "beta must be positive")],
-)  # fmt: skip
-def test_phases_refuse_bad_input(change: dict, says: str) -> None:
-    with pytest.raises(FieldError, match=says):
-        phases.classify(**({"p0": 0.1, "w0": 0.1, "eta": 0.1} | change))
