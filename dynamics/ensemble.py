@@ -157,6 +157,15 @@ def _shaped(row: Ensemble, shape: Shape) -> Ensemble:
     )  # fmt: skip
 
 
+def joined(first: NDArray[Any], one: Ensemble, two: Ensemble) -> Ensemble:
+    """Members of two ensembles without output times as one of the shape of `first`, true where the first's stand, in order."""
+    out = _shaped(_unsolved(first.size, 0, one.y.shape[-1], one.event_times.shape[-1]), first.shape)
+    for name in ("y", "t", "event_times", "status", "stiff", "steps", "tries"):
+        whole = getattr(out, name)
+        whole[first], whole[~first] = getattr(one, name), getattr(two, name)
+    return out
+
+
 @dataclass(frozen=True)
 class _Work:
     """What all blocks of members share."""

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from dynamics import compiled, kernel_source, lanes, modes, phases, taylor_source
+from dynamics import compiled, kernel_source, lanes, modes, phase_sets, taylor_source
 from dynamics.ensemble import integrate_many
 from dynamics.kernel_text import rows
 from dynamics.rough_power import HIGH
@@ -251,8 +251,8 @@ def test_the_method_that_takes_less_work_is_taken() -> None:
         return sum(a * b for a in u[:3] for b in u[3:]), x * u[0] * u[1], -z
 
     kind = lambda field, n, m, dense=False: compiled.explicit(field, n, m, dense)[0]  # noqa: E731
-    assert kind(modes.field, 3, 6) == kind(phases.online, 2, 2, True) == "taylor"
-    assert kind(phases.online, 2, 2) == kind(heavy, 3, 0, True) == "verner"  # products dearer than the rest
+    assert kind(modes.field, 3, 6) == kind(phase_sets.online, 2, 2, True) == "taylor"
+    assert kind(phase_sets.online, 2, 2) == kind(heavy, 3, 0, True) == "verner"  # products dearer than the rest
     assert kind(lambda y: (-compiled_helper(y),), 1, 0) == "taylor"  # helpers are read from their source
     assert kind(lambda y: (-abs(y),), 1, 0) == "verner"
 
