@@ -141,7 +141,7 @@ def _checked(given: dict[str, Any]) -> dict[str, Array]:
     columns = _numbers(given)
     for name in ("a", "c", "alpha_p", "level"):
         if (columns[name] <= 0).any():
-            raise FieldError(f"{name} must be positive: with {name} = 0 there is no second phase to tell apart")
+            raise FieldError(f"{name} must be positive: at 0 there is no second phase to tell apart")
     if (columns["eta"] < 0).any():
         raise FieldError("eta must not be negative: weight decay shrinks weights")
     if "beta" in columns and (columns["beta"] <= 0).any():

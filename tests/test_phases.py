@@ -129,7 +129,7 @@ def by_logarithm(x: float, y: float, h: float, b: float | None) -> int:
 def test_what_all_but_vanishes_and_grows_again_is_followed(b: float | None) -> None:
     """y falls to e^-1000 and comes back, or falls farther than it can come back from; beside starts that do neither."""
     x, h = np.array([0.5, 1.2, 1.5, 2.3, 20.0])[:, None], np.array([2e-4, 2e-3, 5e-3])
-    with_target = {} if b is None else {"beta": b}
+    with_target: dict[str, Any] = {} if b is None else {"beta": b}
     out = phases.classify(x, 0.1, eta=h, **with_target)
     expected = np.array([[by_logarithm(float(p), 0.1, float(e), b) for e in h] for p in x[:, 0]])
     assert out.run.ok.all() and np.array_equal(out.end, expected) and {*out.end.flat} == {0, 1}
