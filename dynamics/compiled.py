@@ -94,11 +94,11 @@ def _compare(
     numbers, S = generic(n + m), np.zeros((memory + n * n) * lanes.LANES)
     S[row["y"] * lanes.LANES :: lanes.LANES][:n] = numbers[:n]
     S[row["q"] * lanes.LANES :: lanes.LANES][:m] = numbers[n:]
-    fill(S, 0)
     try:
+        fill(S, 0)
         with np.errstate(all="ignore"):
             right = np.array(in_python(function)(*numbers), dtype=float).ravel()
-    except Exception:  # where Python has no numbers there is nothing to compare
+    except Exception:  # where either has no numbers there is nothing to compare
         return
     found = S[first * lanes.LANES :: lanes.LANES][: len(right)]
     told, one = np.isfinite(found) & np.isfinite(right), np.isfinite(found) != np.isfinite(right)
