@@ -19,6 +19,7 @@ from dynamics.trace import generic
 
 AGREE = 1e-4  # of a Jacobian's entry, relative: constants of five digits pass, a wrong factor, sign or term does not
 STEP = 1e-5  # of differences, relative to the states: their own error is its square
+FINER = 10.0 ** -np.arange(5)  # times STEP: the steps that are tried
 ROUNDING = 1e-14  # of a velocity, relative to its terms: a hundred operations of 1.1e-16 each
 
 
@@ -151,19 +152,23 @@ def _callable_with(function: Function, count: int) -> bool:
 def _disagreement(
     field: Function, jacobian: Function, place: Sequence[float], n: int
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """(J_ij as given, ∂f_i/∂y_j by differences, does no step bring the two together?), each (n, n).
+    """(J_ij as given, ∂f_i/∂y_j by differences, are the two apart?), each (n, n).
 
-    A step that suits one state may be coarse for another: its own size is tried, and the largest state's or 1.
+    A step that suits one state may be coarse for another: its own size is tried, and the largest state's or 1. All may be coarse
+    for a field that changes within less: where none agrees, that step among finer ones decides whose own error is least.
     """
     sizes, given = np.abs(place[:n]), np.array(jacobian(*place), dtype=float)
-    near, wrong = given, np.ones((n, n), dtype=bool)
-    for size in (np.full(n, max(sizes.max(), 1.0)), np.where(sizes > 0, sizes, 1.0)):
-        near, allowed = _differences(field, place, STEP * size)
-        # where there are no differences, nothing is wrong; where the Jacobian is no number, it is
-        wrong &= np.isfinite(near).all() & ~(np.abs(given - near) <= allowed)
+    best, least, wrong = given, np.full((n, n), np.inf), np.ones((n, n), dtype=bool)
+    for finer in FINER:
+        for size in (np.full(n, max(sizes.max(), 1.0)), np.where(sizes > 0, sizes, 1.0)):
+            near, allowed = _differences(field, place, STEP * finer * size)
+            best, least = np.where(allowed < least, near, best), np.fmin(allowed, least)
+            if finer == 1.0:
+                # where there are no differences, nothing is wrong; where the Jacobian is no number, it is
+                wrong &= np.isfinite(near).all() & ~(np.abs(given - near) <= allowed)
         if not wrong.any():
             break
-    return given, near, wrong
+    return given, best, wrong & ~(np.abs(given - best) <= least)
 
 
 def _differences(field: Function, place: Sequence[float], d: Array) -> tuple[Array, Array]:

@@ -158,6 +158,26 @@ def test_a_right_jacobian_passes_where_no_one_step_suits_all_states(start) -> No
     check_jacobian(field, rows, start, 2)
 
 
+def sharp(x, v):
+    """Friction that changes its sign within 1e-6, and a wave as short."""
+    return v + math.sin(1e6 * x), -x - 0.3 * math.tanh(v / 1e-6)
+
+
+def sharp_rows(x, v, factor=1.0):
+    return ((1e6 * math.cos(1e6 * x), 1.0), (-1.0, -0.3e6 * factor * (1.0 - math.tanh(v / 1e-6) ** 2)))
+
+
+@pytest.mark.parametrize("start", [(1.0, 0.0), (0.5, 0.0), (0.0, 1e-7), (0.5, 1.0), (1e-6, 3e3)])
+def test_a_right_jacobian_passes_where_the_field_changes_within_less_than_a_step(start) -> None:
+    check_jacobian(sharp, sharp_rows, start, 2)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.99, 1.01, 2.0])
+def test_a_wrong_one_is_refused_there_too(factor: float) -> None:
+    with pytest.raises(FieldError, match="disagrees .* row 1, column 1"):
+        check_jacobian(sharp, lambda x, v: sharp_rows(x, v, factor), (1.0, 0.0), 2)
+
+
 def with_entry(i: int, j: int, factor: float):
     """robertson_rows, one of them wrong by a factor."""
 
