@@ -178,7 +178,9 @@ def traced(function: Callable[..., Any], n: int, m: int) -> Trace | None:
 
 def reach(terms: Iterable[Any], used: set[Term]) -> None:
     """Adds the terms, and all that they are of."""
-    for x in terms:
+    waiting = [*terms]
+    while waiting:
+        x = waiting.pop()
         if isinstance(x, Term) and x not in used:
             used.add(x)
-            reach(x.of, used)
+            waiting += x.of

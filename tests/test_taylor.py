@@ -225,6 +225,17 @@ def test_a_field_too_long_to_write_out_has_no_trace() -> None:
     assert traced(lambda y: long(y, 9), 1, 0) is not None
 
 
+def test_a_chain_longer_than_pythons_stack_has_a_trace() -> None:
+    def nested(y, count=600):
+        total = 0.0
+        for _ in range(count):
+            total = total * y + 1.0
+        return (-y * total,)
+
+    trace = traced(nested, 1, 0)
+    assert trace is not None and len(trace.terms) > 1000
+
+
 def test_equal_terms_are_one_and_constants_stand_outside() -> None:
     def field(x, y, a, b):
         return np.float64(3.0) * x * (a * y), b * (y * x) / 2
