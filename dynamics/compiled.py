@@ -73,7 +73,8 @@ def kernels(
         reason = next(reasons, type(error).__name__)  # numba's last lines only say where it was
         raise FieldError(
             f"numba cannot compile {getattr(field, '__name__', field)!r} ({reason.strip()}): write it as arithmetic on "
-            "scalars, with math or numpy functions, returning a tuple"
+            "scalars, with math or numpy functions of single numbers (if and else for np.where, min and max for np.clip), "
+            "returning a tuple"
         ) from error
     row, memory = kernel_source.rows(n, m, e), kernel_source.memory_rows(kind, n, m, e, how)
     held = (("field", "begin", row["k"]), ("events", "begin", row["g"]), ("jacobian", "slopes", row["own"]))

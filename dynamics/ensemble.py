@@ -34,6 +34,8 @@ ATOL = 1e-30  # a mode may decay by thirty orders before its relative digits sto
 BLOCK = 16384  # members gathered at a time: their columns fit the second-level cache
 MAX_TRIES = 100_000  # steps tried by one member; a mild member takes tens
 
+MOST_TRIES = 2**31 - 1  # that can be counted: more ask for no limit
+
 STATUS = (
     "reached its end",
     "stopped at a terminal event",
@@ -121,8 +123,11 @@ def integrate_many(
     halt = halts(stop, e)
     if jacobian is not None:
         check_jacobian(field, jacobian, first, n)
-    limits = (atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT), lanes.ACCEPT
-    work = _Work(field, states, q, ends, shape, events, e, jacobian, method, np.array(limits), grid, halt)
+    limits = (
+        (atol, rtol, min(max_tries, MOST_TRIES), np.inf if method == "explicit" else lanes.STIFF_COUNT),
+        lanes.ACCEPT,
+    )
+    work = _Work(field, states, q, ends, shape, events, e, jacobian, method, np.array(limits, dtype=float), grid, halt)
     size = math.prod(shape)
     out = _unsolved(size, len(grid), n, e)
     spans = [(low, min(low + BLOCK, size)) for low in range(0, size, BLOCK)]

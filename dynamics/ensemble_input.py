@@ -20,6 +20,9 @@ from dynamics.trace import generic
 AGREE = 1e-4  # of a Jacobian's entry, relative: constants of five digits pass, a wrong factor, sign or term does not
 STEP = 1e-5  # of differences, relative to the states: their own error is its square
 FINER = 10.0 ** -np.arange(5)  # times STEP: the steps that are tried
+LEAST = float(
+    np.finfo(float).tiny
+)  # of atol: 1 over a smaller one may be infinite, and that times an error of 0 is no number
 ROUNDING = 1e-14  # of a velocity, relative to its terms: a hundred operations of 1.1e-16 each
 
 
@@ -53,15 +56,15 @@ def shape_of(states: Columns, parameters: Columns, ends: Array) -> Shape:
 def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries: int) -> None:
     """Raises FieldError unless each can be meant."""
     try:
-        good = 1e-14 <= rtol < 1 and 0 < atol < np.inf
+        good = 1e-14 <= rtol < 1 and LEAST <= atol < np.inf and np.ndim(rtol) == np.ndim(atol) == 0
     except (TypeError, ValueError):  # no number, or more than one
         good = False
     if not good:
-        raise FieldError(f"rtol = {rtol!r}, atol = {atol!r}: give 1e-14 <= rtol < 1 and a finite atol > 0")
+        raise FieldError(f"rtol = {rtol!r}, atol = {atol!r}: give 1e-14 <= rtol < 1 and a finite atol >= {LEAST:.3g}")
     if method not in ("auto", "explicit", "stiff"):
         raise FieldError(f"method {method!r} is unknown: choose auto, explicit or stiff")
     try:
-        good = int(threads) == threads >= 1 and int(max_tries) == max_tries >= 1
+        good = all(np.ndim(x) == 0 and int(x) == x >= 1 for x in (threads, max_tries))
     except (TypeError, ValueError, OverflowError):  # no number, or an infinite one
         good = False
     if not good:
@@ -87,7 +90,10 @@ def count_answers(function: Function, first: Sequence[float], size: int | None, 
 
 def halts(stop: Sequence[bool] | None, events: int) -> NDArray[Any]:
     """(events,) whether each ends a member."""
-    out = np.zeros(events, dtype=bool) if stop is None else np.array(stop, dtype=bool)
+    try:
+        out = np.zeros(events, dtype=bool) if stop is None else np.array(stop, dtype=bool)
+    except ValueError:
+        raise FieldError("stop holds rows of different lengths: give one truth value an event") from None
     if out.shape != (events,):
         raise FieldError(f"stop has shape {out.shape} for {events} events: give one truth value an event")
     return out
@@ -126,6 +132,9 @@ def _tried(function: Function, first: Sequence[float], name: str, takes: str) ->
         raise FieldError(
             f"{name} is of type {type(function).__name__}: write it as a plain function, with def or lambda"
         )
+    code = plain(function).__code__
+    if code.co_kwonlyargcount or code.co_flags & inspect.CO_VARKEYWORDS:
+        raise FieldError(f"{name} takes arguments by keyword alone, behind * or as **: write them in front of it")
     try:
         try:
             return function(*first)
