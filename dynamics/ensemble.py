@@ -108,7 +108,8 @@ def integrate_many(
     or "stiff". progress is called with the number of members done.
 
     Each member's local error, as its method estimates it, is held below rtol max(|y|, |y_new|) + atol (Taylor's method: h |y'|
-    for |y_new|), root mean square over its n states. Failures are said member by member in `status`, never raised. Raises
+    for |y_new|), root mean square over its n states. Taylor's method takes ninth powers of rates and times: where these lie
+    beyond 1e±30, which fails, choose other units. Failures are said member by member in `status`, never raised. Raises
     FieldError, a ValueError, for bad input, and for a function that raises by itself.
     """
     states, q = columns(y0, "y0"), columns(parameters, "parameters")
@@ -223,8 +224,8 @@ class _Work:
                 )  # fmt: skip
             except Exception as error:
                 raise FieldError(
-                    f"the field, its events or its Jacobian raise {type(error).__name__} ({error}) for some member, which ends all "
-                    "of them: return math.nan there instead"
+                    f"the field, its events or its Jacobian raise {type(error).__name__} ({error}) for some member, which ends "
+                    "all of them: return math.nan there instead"
                 ) from None
             if not stiff:
                 break
