@@ -24,9 +24,9 @@ from dynamics.images import Pool, image_pool
 from dynamics.observe import effective_rank, mode_pairs, normalised_commutator, spectrum
 from dynamics.run import Array, Run
 from dynamics.setting import ImageViews, Setting, SettingError
-from full_models.linear import schedule
 from full_models.nets import embed, initial_parameters
 from full_models.pairs import image_pairs
+from full_models.schedule import schedule
 
 EVALUATED = 1024  # view pairs on which observables are measured
 NEIGHBOURS = 5

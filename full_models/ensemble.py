@@ -24,7 +24,8 @@ from full_models.batches import Batch, Shape, Stream, stream
 from full_models.device import usable
 from full_models.device_march import DeviceMarch
 from full_models.device_stream import device_stream
-from full_models.linear import NORM_LIMIT, population_loss, schedule
+from full_models.linear import NORM_LIMIT, population_loss
+from full_models.schedule import schedule
 from full_models.sgd_steps import Batched, Parts, Rates, Weights, aligned_copy, compiled
 
 BLOCK = 2**17  # numbers of a batch block (1 MB in float64): beyond, its arrays come as fresh pages from the system

@@ -11,7 +11,6 @@ so each rung's trajectory differs from the gradient flow by O(h), and time is t 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,9 +24,9 @@ from dynamics.setting import Setting, SettingError
 from dynamics.start import start
 from dynamics.views import moments
 from full_models.pairs import sample_pairs
+from full_models.schedule import schedule
 
 NORM_LIMIT = 1e6  # start weights are of norm ~1: beyond this a run has left every regime the theory speaks of
-MOST_STEPS = 10**8  # some hours by autograd: what is asked for beyond is a slip
 
 
 class State(NamedTuple):
@@ -195,11 +194,6 @@ def _train(setting: Setting, source: str, state: State, lr: float | None, batch_
     """The one training loop: `batch_loss()` gives the loss of the next step, recording uses the population loss."""
     begin = time.perf_counter()
     times, steps, h = schedule(setting, lr)
-    if steps * len(times) > MOST_STEPS:
-        raise SettingError(
-            f"t_end = {times[-1]:g} takes {steps * (len(times) - 1):.2g} steps of {h:.2g}: give a shorter training.t_end or a "
-            "larger training.lr"
-        )
     loss = _population(setting)
     state = _settle(setting, state)
     rows = [_record(setting, loss, state)]
@@ -212,20 +206,6 @@ def _train(setting: Setting, source: str, state: State, lr: float | None, batch_
     obs = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
     facts = {"lr": h, "steps": steps * (len(times) - 1), "seconds": time.perf_counter() - begin}
     return Run(setting, source, times, obs, facts)
-
-
-def schedule(setting: Setting, lr: float | None) -> tuple[Array, int, float]:
-    """(times (T,), steps an interval, size of a step): equal steps of at most lr that land on every recorded time."""
-    training = setting.training
-    lr = training.lr if lr is None else lr
-    if not (math.isfinite(lr) and lr > 0):
-        raise SettingError(f"lr is {lr}: give a finite step > 0 in flow time")
-    times = np.linspace(0.0, training.t_end, training.points)
-    if len(times) < 2:
-        return times, 0, lr
-    dt = training.t_end / (training.points - 1)
-    steps = max(1, math.ceil(dt / lr - 1e-9))  # 1e-9: dt / lr = 50 + rounding is 50 steps
-    return times, steps, dt / steps
 
 
 def _record(setting: Setting, loss: Loss, state: State) -> dict[str, Array]:

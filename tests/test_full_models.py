@@ -23,6 +23,7 @@ from dynamics.start import start
 from dynamics.views import moments
 from full_models.deep import Networks, _images, _start, _step, loss_of, train_deep
 from full_models.deep_settings import DEEP
+from full_models.ensemble import sgd_ensemble
 from full_models.linear import descend, loss_gradient, minibatch_loss, optimal_predictor, population_loss, sgd
 from full_models.nets import embed, initial_parameters
 
@@ -332,7 +333,16 @@ def test_the_registry_round_trips() -> None:
     assert all(Setting.from_json(s.to_json()) == s for s in DEEP.values())
 
 
-@pytest.mark.parametrize("train", [descend, lambda s: sgd(s, 2)])
-def test_steps_without_end_are_refused_before_the_first(train: Callable[[Setting], Run]) -> None:
+@pytest.mark.parametrize("train", [descend, lambda s: sgd(s, 2), lambda s: sgd_ensemble([s], 2)])
+def test_steps_without_end_are_refused_before_the_first(train: Callable[[Setting], object]) -> None:
     with pytest.raises(SettingError, match=r"takes 1e\+09 steps of 1: give a shorter training\.t_end"):
         train(Setting().replace(training__t_end=1e9, training__lr=1.0))
+    with pytest.raises(SettingError, match="takes inf steps of 1e-10: give a shorter"):  # more than a float holds
+        train(Setting().replace(training__t_end=1e300, training__lr=1e-10))
+    with pytest.raises(SettingError, match=r"takes 1e\+09 steps of 8e-09: .* or fewer training\.points"):
+        train(Setting().replace(training__points=10**9 + 1))
+
+
+def test_deep_steps_without_end_are_refused_before_the_first() -> None:
+    with pytest.raises(SettingError, match=r"takes 1e\+09 steps of 1: give a shorter training\.t_end"):
+        train_deep(DEEP_SMALL.replace(training__t_end=1e9, training__lr=1.0), 1)
