@@ -215,7 +215,8 @@ def _record(setting: Setting, loss: Loss, state: State) -> dict[str, Array]:
 
 
 def _check_bounded(state: State, t: float, h: float) -> None:
-    largest = max(torch.linalg.matrix_norm(M).max().item() for M in state)
+    norms = [torch.linalg.matrix_norm(M).max() for M in state]
+    largest = torch.stack(norms).max().item()  # torch's: Python's max drops a NaN that is not first
     if not largest <= NORM_LIMIT:  # written so that NaN fails too
         raise SettingError(
             f"training diverged by t = {t:g} with steps of lr = {h:g} (norm {largest:.3g}): give a smaller training.lr"

@@ -346,3 +346,13 @@ def test_steps_without_end_are_refused_before_the_first(train: Callable[[Setting
 def test_deep_steps_without_end_are_refused_before_the_first() -> None:
     with pytest.raises(SettingError, match=r"takes 1e\+09 steps of 1: give a shorter training\.t_end"):
         train_deep(DEEP_SMALL.replace(training__t_end=1e9, training__lr=1.0), 1)
+
+
+@pytest.mark.parametrize("train", [descend, lambda s: sgd(s, 2)])
+def test_a_target_that_diverges_alone_is_a_divergence(train: Callable[[Setting], Run]) -> None:
+    """Under the invariance loss nothing else feels it: W and P stay finite where V is NaN."""
+    alone = LINEAR.replace(
+        objective__loss="invariance", objective__target="ema", training__beta=1e4, training__t_end=8.0
+    )
+    with pytest.raises(SettingError, match=r"training diverged by t = 4 .*norm nan.*smaller training\.lr"):
+        train(alone)
