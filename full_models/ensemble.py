@@ -24,7 +24,7 @@ from full_models.batches import Batch, Shape, Stream, stream
 from full_models.device import usable
 from full_models.device_march import DeviceMarch
 from full_models.device_stream import device_stream
-from full_models.linear import NORM_LIMIT, population_loss
+from full_models.linear import NORM_LIMIT, check_linear, population_loss
 from full_models.schedule import schedule
 from full_models.sgd_steps import Batched, Parts, Rates, Weights, aligned_copy, compiled
 
@@ -105,10 +105,7 @@ def _check(
     usable(device)
     first = settings[0]
     for s in settings:
-        if s.network.kind != "linear" or s.objective.loss not in ("predictor", "invariance"):
-            raise SettingError(
-                f"{s.network.kind} {s.objective.loss} is no linear network's loss: use predictor or invariance"
-            )
+        check_linear(s)
         if s.objective.predictor == "optimal":
             raise SettingError("an optimal predictor takes no step: use full_models.linear.sgd")
         if (s.views, s.objective, s.training.batch, s.seed) != (

@@ -27,6 +27,7 @@ from full_models.pairs import sample_pairs
 from full_models.schedule import schedule
 
 NORM_LIMIT = 1e6  # start weights are of norm ~1: beyond this a run has left every regime the theory speaks of
+LOSSES = ("predictor", "invariance")
 
 
 class State(NamedTuple):
@@ -40,6 +41,21 @@ class State(NamedTuple):
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (W, P, V) -> J (…)
 
 
+def check_linear(setting: Setting) -> None:
+    """Raises SettingError unless the Setting is of a linear network with a loss that has one."""
+    if setting.network.kind != "linear":
+        raise SettingError(
+            f"network.kind {setting.network.kind!r} is no linear network: use 'linear', or full_models.deep.train_deep"
+        )
+    check_loss(setting.objective.loss)
+
+
+def check_loss(loss: str) -> None:
+    """Raises SettingError unless a linear network has this objective.loss."""
+    if loss not in LOSSES:
+        raise SettingError(f"objective.loss {loss!r} has no linear network here: use 'predictor' or 'invariance'")
+
+
 def population_loss(
     W: Tensor, P: Tensor, V: Tensor, A: Tensor, B: Tensor, C: Tensor, loss: str = "predictor"
 ) -> Tensor:
@@ -50,20 +66,21 @@ def population_loss(
     """
     if loss == "invariance":
         return _quadratic(W, (A + B - C - C.mT) / 2)
-    if loss != "predictor":
-        raise SettingError(f"objective.loss {loss!r} has no linear network here: use 'predictor' or 'invariance'")
+    check_loss(loss)
     return _quadratic(torch.cat([_product(P, W), V], -1), _half_joint(A, B, C))
 
 
 def minibatch_loss(W: Tensor, P: Tensor, V: Tensor, pairs: Tensor, loss: str = "predictor") -> Tensor:
     """J (…) as an average over the n rows [x, x⁺] of pairs (…, n, 2 d); its expectation is `population_loss`. Sampled.
 
-    The error P W x - V x⁺ is taken as [P W, -V] [x; x⁺]: one product of many rows instead of three.
+    The error P W x - V x⁺ is taken as [P W, -V] [x; x⁺]: one product of many rows instead of three. Raises SettingError on
+    other losses.
     """
     if loss == "invariance":
         x, x_plus = pairs.chunk(2, -1)
         error = _product(x - x_plus, W.mT)
     else:
+        check_loss(loss)
         error = _product(pairs, torch.cat([_product(P, W), -V], -1).mT)
     return error.square().sum((-2, -1)) / (2 * pairs.shape[-2])
 
@@ -130,7 +147,8 @@ def _half_joint(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
 
 
 def _population(setting: Setting) -> Loss:
-    """`population_loss` of the Setting's views, its moments put together once."""
+    """`population_loss` of the Setting's views, its moments put together once. Raises SettingError where it has none."""
+    check_linear(setting)
     m = moments(setting)
     A, B, C = (torch.from_numpy(M) for M in (m.A, m.B, m.C))
     if setting.objective.loss != "predictor":

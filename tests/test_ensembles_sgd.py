@@ -166,7 +166,8 @@ def narrow(setting: Setting, replica: int, dtype: object) -> SamePairs:
         (lambda: sgd_ensemble([BASE, BASE.replace(objective__symmetrised=True)], 1), "share no batches"),
         (lambda: sgd_ensemble([BASE, BASE.replace(training__batch=6)], 1), "share no batches"),
         (lambda: sgd_ensemble([BASE.replace(objective__predictor="optimal")], 1), "use full_models.linear.sgd"),
-        (lambda: sgd_ensemble([BASE.replace(objective__loss="nt_xent")], 1), "use predictor or invariance"),
+        (lambda: sgd_ensemble([BASE.replace(objective__loss="nt_xent")], 1), "use 'predictor' or 'invariance'"),
+        (lambda: sgd_ensemble([BASE.replace(network__kind="mlp")], 1), "'mlp' is no linear network: use 'linear'"),
         (lambda: sgd_ensemble([BASE.replace(views=PointViews())], 1), "no linear moments"),
     ],
 )

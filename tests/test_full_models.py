@@ -35,6 +35,7 @@ LINEAR = Setting(
     training=Training(t_end=2.0, points=3, eta=0.05, alpha_p=1.5, beta=0.7, lr=0.02, batch=16),
     seed=3,
 )
+DEEP_LINEAR = LINEAR.replace(network__kind="mlp")  # names a network that the linear rungs do not train
 DEEP_SMALL = DEEP["simsiam-mlp"].replace(views__count=64, training__t_end=1.0, training__points=3)
 VARIANTS = {
     "predictor": LINEAR,
@@ -198,6 +199,11 @@ def test_linear_speed_and_finiteness() -> None:
         (lambda: descend(LINEAR, lr=float("nan")), "give a finite step > 0"),
         (lambda: descend(LINEAR.replace(training__t_end=4000.0), lr=40.0), "lr = 40.*smaller training.lr"),
         (lambda: sgd(LINEAR, 0), "replicas is 0"),
+        (lambda: descend(DEEP_LINEAR), "network.kind 'mlp' is no linear network: use 'linear'"),
+        (lambda: sgd(DEEP_LINEAR, 1), "network.kind 'mlp' is no linear network: use 'linear'"),
+        (lambda: loss_gradient(DEEP_LINEAR, *start(LINEAR)), "network.kind 'mlp' is no linear network: use 'linear'"),
+        (lambda: minibatch_loss(*[torch.ones(2, 2)] * 3, torch.ones(5, 4), "invarience"), "'invarience' has no linear"),
+        (lambda: population_loss(*[torch.ones(2, 2)] * 6, "invarience"), "'invarience' has no linear network here"),
         (lambda: sgd(LINEAR.replace(views=PointViews()), 1), "no linear moments"),
         (lambda: train_deep(LINEAR), "no images"),
         (lambda: train_deep(DEEP_SMALL, 0), "replicas is 0"),
