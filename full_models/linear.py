@@ -23,7 +23,7 @@ from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
 from dynamics.start import start
 from dynamics.views import moments
-from full_models.pairs import sample_pairs
+from full_models.pairs import sample_pairs, stream_numbers
 from full_models.schedule import schedule
 
 NORM_LIMIT = 1e6  # start weights are of norm ~1: beyond this a run has left every regime the theory speaks of
@@ -105,7 +105,8 @@ def descend(setting: Setting, lr: float | None = None) -> Run:
     """Full-batch gradient descent on the population loss; source "descent", R = 1, deterministic.
 
     lr: largest step (None: training.lr); each recording interval dt takes ceil(dt / lr) steps of one size, so that the
-    `training.points` times in [0, t_end] are hit exactly. obs as `sgd`'s. Raises SettingError if the run diverges.
+    `training.points` times in [0, t_end] are hit exactly. obs as `sgd`'s. Raises SettingError for what makes no sense, and if
+    the run diverges.
     """
     loss = _population(setting)
     state = State(*(torch.from_numpy(M)[None] for M in start(setting)))
@@ -120,12 +121,11 @@ def sgd(setting: Setting, replicas: int, lr: float | None = None, seed0: int = 0
     objective averages both directions of each pair. obs (R, T, …): W, P, V; their velocities per unit t at that state,
     dW, dP minus the autograd gradient of the *population* loss with decay (dP = 0 where P is not learned), dV =
     beta (W - V), or dW for an online target; loss, the population J. facts: lr (the step taken), steps, seconds.
-    Raises SettingError if a run diverges.
+    Raises SettingError for what makes no sense, and if a run diverges.
     """
-    if replicas < 1:
-        raise SettingError(f"replicas is {replicas}: give a whole number >= 1")
+    numbers = stream_numbers(replicas, seed0)
     W, P, V = (torch.from_numpy(M).expand(replicas, *M.shape).clone() for M in start(setting))
-    pairs = sample_pairs(setting, [seed0 + r for r in range(replicas)])
+    pairs = sample_pairs(setting, numbers)
     return _train(setting, "sgd", State(W, P, V), lr, lambda: _minibatch(setting, next(pairs)))
 
 
