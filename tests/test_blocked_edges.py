@@ -72,6 +72,35 @@ def test_long_rows_do_not_overflow_before_they_are_divided_by_their_lengths(
 
 
 @NAMES
+@pytest.mark.parametrize("tau", [0.5, 50.0, 1000.0])
+@pytest.mark.usefixtures("path")
+def test_a_long_row_gives_the_other_view_its_whole_gradient(name: str, tau: float) -> None:
+    """1 / (‖z‖ tau N) of it is 0 in float32; ẑ / (tau N) is not."""
+    plain, other = PAIRS[name]
+    z, z_plus = views(1100, 5, torch.float32)
+    z[4] *= 1e38 / z[4].norm()
+    expected = value_and_gradients(plain, [z.double(), z_plus.double()], tau=tau)[2]
+    got = value_and_gradients(other, [z, z_plus], tau=tau)[2].double()
+    # softmax weights to 8 (N + d) u of the law in test_blocked, and never more than a hundredth: of a row's own gradient
+    unit = expected.norm(dim=-1).median()
+    assert ((got - expected).norm(dim=-1) < 8 * 1105 * 2**-24 * unit.clamp(min=expected.norm(dim=-1))).all()
+
+
+@NAMES
+@pytest.mark.parametrize("tau", [1e-27, 1e-36])  # 1 / (floor tau) is beyond float32
+@pytest.mark.usefixtures("path")
+def test_rows_at_the_floor_of_the_norm_stay_finite_at_every_temperature_that_is_taken(name: str, tau: float) -> None:
+    plain, other = PAIRS[name]
+    z, z_plus = views(50, 5, torch.float32)
+    z[3] = 0.0
+    z[7] *= 1e-14
+    expected = plain(z.double(), z_plus.double(), tau=tau)
+    J = other(z.requires_grad_(), z_plus, tau=tau)
+    assert J.item() == pytest.approx(expected.item(), rel=1e-5)  # scores are rounded at 6e-8, d of them a row
+    assert torch.autograd.grad(J, z)[0][:3].isfinite().all()  # 1 / (‖z‖ tau) itself is in the type
+
+
+@NAMES
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("N", [100, 1100])
 def test_narrow_types_are_computed_in_float32(name: str, dtype: torch.dtype, N: int) -> None:

@@ -7,6 +7,8 @@ the device and would not run under `torch.func.vmap`. A NaN entry therefore pass
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -112,6 +114,17 @@ def centre(z: Tensor) -> Tensor:
 def at_least_float32(z: Tensor) -> Tensor:
     """float16 and bfloat16 as float32, which holds all their numbers; z itself in a wider type."""
     return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+
+
+def over_leading_axes(loss: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """`loss` (…) of the inputs' networks, one after another: each is large. In float32 at least, given back in the inputs' type."""
+    if all(x.ndim == 2 for x in inputs):  # spares the copy of the gradients that stacking them would be
+        return loss(*map(at_least_float32, inputs)).to(inputs[0].dtype)
+    lead = inputs[0].shape[:-2]  # q has the leading axes of z and of M
+    stacks = [x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in map(at_least_float32, inputs)]
+    losses = [loss(*network) for network in zip(*stacks, strict=True)]
+    joined = torch.stack(losses) if losses else torch.stack([x.sum((-2, -1)) for x in stacks]).sum(0)  # has a gradient
+    return joined.reshape(lead).to(inputs[0].dtype)
 
 
 def trace(M: Tensor) -> Tensor:
