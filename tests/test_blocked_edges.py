@@ -9,7 +9,7 @@ import torch
 from test_blocked import PAIRS, path, value_and_gradients, views
 from torch import Tensor
 
-from full_models.losses import blocked_info_nce, blocked_nt_xent
+from full_models.losses import blocked_info_nce, blocked_nt_xent, info_nce
 from full_models.losses.inputs import NORM_FLOOR, floor_in
 
 torch.set_num_threads(1)
@@ -98,6 +98,17 @@ def test_rows_at_the_floor_of_the_norm_stay_finite_at_every_temperature_that_is_
     J = other(z.requires_grad_(), z_plus, tau=tau)
     assert J.item() == pytest.approx(expected.item(), rel=1e-5)  # scores are rounded at 6e-8, d of them a row
     assert torch.autograd.grad(J, z)[0][:3].isfinite().all()  # 1 / (‖z‖ tau) itself is in the type
+
+
+def test_keys_far_below_a_row_s_best_count_for_nothing_however_long_they_are() -> None:
+    """e^-44 of a key of 1e30 would be a gradient of 1e10."""
+    q, k = (x.abs().float() for x in views(50, 4))
+    k[1] = -1e30
+    for got, expected in zip(
+        *(value_and_gradients(f, [q, k], critic="dot", tau=1.0)[1:] for f in (blocked_info_nce, info_nce)), strict=True
+    ):
+        others = torch.arange(50) != 1  # row 1 has that key for its positive
+        torch.testing.assert_close(got[others], expected[others], rtol=1e-4, atol=1e-6)  # softmax weights of float32
 
 
 @NAMES

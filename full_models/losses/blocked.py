@@ -26,6 +26,7 @@ So do the transforms of `torch.func`, which record no such pass: both are for th
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -132,9 +133,9 @@ class _Softmax(torch.autograd.Function):
         safe, t = _safe(q), number(tau)
         weights, per_tau = (b, 1 / t) if floor else (b / t, 1.0)  # q of any size meets tau at once, q̂ at the end
         bounded = (1.0 if floor else _bound(q, k)) / t <= safe  # False for NaN
-        blocks = _compiled if _compiles(q) else _by_torch
+        blocks = _compiled if _compiles(q) else partial(_by_torch, any_length=floor is None)
         # keys so long that u·k overflows before it is divided by their lengths: k̂ is written down after all
-        long = floor is not None and blocks is _by_torch and float(c.min()) * t < 4 / torch.finfo(q.dtype).max
+        long = floor is not None and blocks is not _compiled and float(c.min()) * t < 4 / torch.finfo(q.dtype).max
         keys, lengths = (k * c[:, None], torch.ones_like(c)) if long else (k, c)
         losses, gq, gk = blocks(q, keys, weights, lengths, per_tau, offset, bounded, safe, with_gradient)
         if with_gradient:
@@ -158,11 +159,12 @@ Parts = tuple[Tensor, Tensor, Tensor]
 
 def _by_torch(
     q: Tensor, k: Tensor, b: Tensor, c: Tensor, per_tau: float, offset: int, bounded: bool, safe: float,
-    with_gradient: bool,
+    with_gradient: bool, any_length: bool,
 ) -> Parts:  # fmt: skip
     """J of each row, and with_gradient ∂J/∂q and ∂J/∂k of their mean, the lengths b and c held (else empty).
 
     b q, which is of order 1, comes before per_tau = 1 / tau: b / tau leaves the type where rows or tau are far from 1.
+    any_length: c k may be as long as the type goes, so that what lies safe below a row's best must be exactly 0.
     """
     (N, d), rows = q.shape, BLOCK // q.element_size()
     gq, gk = (q.new_empty(N, d), q.new_zeros(d, N)) if with_gradient else (q.new_empty(0), q.new_empty(0, 0))
@@ -172,7 +174,7 @@ def _by_torch(
         u = q[block] * b[block, None]
         room = scores[: len(u)]
         s = torch.addmm(room, u, k.mT, beta=0, alpha=per_tau, out=room)
-        Z = _softmax_of(s, c, i, offset, bounded, safe, losses[block])
+        Z = _softmax_of(s, c, i, offset, bounded, safe, any_length, losses[block])
         if with_gradient:
             share = per_row / Z
             torch.mul(torch.mm(k.mT, s.mT).mT.mul_(share), b[block, None], out=gq[block])
@@ -180,7 +182,9 @@ def _by_torch(
     return losses, gq, gk.mT
 
 
-def _softmax_of(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, losses: Tensor) -> Tensor:
+def _softmax_of(
+    s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, any_length: bool, losses: Tensor
+) -> Tensor:
     """Z (r, 1) of rows first, first + 1, … of the products s (r, N), which become (π - δ) Z c; losses is J."""
     at = (torch.arange(first, first + len(s), device=s.device) + offset).remainder(s.shape[1])[:, None]
     s.mul_(c)
@@ -192,7 +196,10 @@ def _softmax_of(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, sa
         # e^-safe, 5e-20 in float32, is nothing beside the row's 1, nor are 2^40 of them; but no denormal, which is slow
         s.sub_(top).clamp_(min=-safe)
         score = score - top
-    Z = s.exp_().sum(-1, keepdim=True)
+    s.exp_()
+    if any_length and not bounded:
+        torch.threshold_(s, math.exp(1 - safe), 0.0)  # after exp, which is slow at -inf; e: beyond exp's rounding
+    Z = s.sum(-1, keepdim=True)
     losses.copy_((Z.log() - score)[:, 0])
     s.scatter_add_(1, at, -Z).mul_(c)
     return Z
