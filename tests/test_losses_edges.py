@@ -200,6 +200,30 @@ def test_float32_of_every_loss_follows_float64():
         assert (g32 - g).norm() < 1e-4 * (g.norm() + 1e-3), case.name  # as above, one derivative later
 
 
+TEMPERED = {
+    "info_nce": L.info_nce,
+    "nce": L.nce,
+    "nt_xent": L.nt_xent,
+    "decoupled_contrastive": L.decoupled_contrastive,
+    "queue_info_nce": lambda z, w, tau: L.queue_info_nce(z, w, queue=w, tau=tau),
+    "blocked_info_nce": L.blocked_info_nce,
+    "blocked_nt_xent": L.blocked_nt_xent,
+}
+
+
+@pytest.mark.parametrize("name", TEMPERED)
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1)])
+def test_a_learned_temperature_of_any_shape_leaves_the_result_as_it_is(name: str, shape: tuple[int, ...]):
+    z, w = (torch.tensor(v, dtype=torch.float16) for v in generic(5, 3, 6))
+    expected = TEMPERED[name](z, w, tau=0.25)
+    tau = torch.full(shape, 0.25, dtype=torch.float64, requires_grad=True)
+    loss = TEMPERED[name](z, w, tau=tau)
+    assert (loss.dtype, loss.shape) == (torch.float16, ())
+    assert torch.equal(loss, expected)
+    (slope,) = torch.autograd.grad(loss, tau)
+    assert slope.shape == shape and slope.abs() > 0.01  # of order 1
+
+
 def test_float32_spread_far_below_the_mean():
     z, w = (torch.tensor(v) for v in generic(64, 4, 8))
     far = (z + 1000).float(), (w + 1000).float()

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from full_models.losses import strips
 from full_models.losses.contrastive import critic_pair
-from full_models.losses.inputs import check_pair, check_temperature, floor_in, is_paper, number, over_leading_axes
+from full_models.losses.inputs import check_pair, floor_in, is_paper, number, over_leading_axes, temperature
 
 # Products of blocks of this height run at nearly the full rate; in powers of two torch's kᵀ sᵀ runs at half of it
 BLOCK = 1056  # bytes of a column of the block of s: 132 rows of float64, 264 of float32
@@ -49,7 +49,7 @@ def blocked_info_nce(
     NaN also where a row's length overflows. Raises ValueError on shapes, types, critic, tau.
     """
     cosine = critic == "cosine" and M is None  # divided by lengths block by block; the rest, checks too, is theirs
-    q, k = critic_pair(z, z_plus, tau, "dot" if cosine else critic, M)
+    q, k, tau = critic_pair(z, z_plus, tau, "dot" if cosine else critic, M)
     floor = floor_in(z.dtype) if cosine else None
     return over_leading_axes(lambda a, b: _Softmax.apply(a, b, tau, 0, floor, _wants_gradient(a, b, tau)), q, k)
 
@@ -61,7 +61,7 @@ def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.5, con
     """
     scale = 1.0 if is_paper(convention) else 2.0
     check_pair(z, z_plus)
-    check_temperature(tau, z)
+    tau = temperature(tau, z)
     N, floor = z.shape[-2], floor_in(z.dtype)
 
     def loss(both: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def _by_temperature(tau: Tensor | float, q: Tensor, gq: Tensor, times: float = 1
     held; `times`: in how many places gq counts q."""
     if not isinstance(tau, Tensor):
         return None
-    return (-torch.linalg.vecdot(q, gq).sum() / (times * number(tau))).to(tau).reshape(tau.shape)
+    return (-torch.linalg.vecdot(q, gq).sum() / (times * number(tau))).to(tau)
 
 
 class _Pairs(torch.autograd.Function):

@@ -68,16 +68,26 @@ def number(x: float | Tensor) -> float:
     return float(x.item() if isinstance(x, Tensor) else x)
 
 
-def check_temperature(tau: float | Tensor, z: Tensor) -> None:
-    """Raises ValueError unless tau is one number > 0 by which scores of z's type can be divided: 4 / tau is in its range."""
-    if isinstance(tau, Tensor) and tau.numel() != 1:
-        raise ValueError(f"tau has shape {tuple(tau.shape)}: give one number")
-    value, largest = number(tau), torch.finfo(z.dtype).max
-    check_positive(tau=value)
+def temperature(tau: float | Tensor, z: Tensor) -> float | Tensor:
+    """tau, a tensor of one number as one of shape (), by which scores of z's type keep their shape and type.
+
+    Raises ValueError unless it is one real number > 0 by which they can be divided: 4 / tau is in their range.
+    """
+    if isinstance(tau, Tensor):
+        if tau.numel() != 1 or tau.is_complex():
+            raise ValueError(f"tau has shape {tuple(tau.shape)} and type {tau.dtype}: give one number, a real one")
+        tau = tau.reshape(())
+        value = number(tau)
+        check_positive(tau=value)
+    else:
+        check_positive(tau=tau)
+        value = float(tau)
+    largest = torch.finfo(z.dtype).max
     if not 4 / largest <= value <= largest:
         raise ValueError(
             f"tau = {value} is beyond the range of {z.dtype}: give one from {4 / largest:.1g} to {largest:.1g}"
         )
+    return tau
 
 
 def is_paper(convention: str) -> bool:
