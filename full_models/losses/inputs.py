@@ -34,33 +34,41 @@ def check_beside(name: str, x: Tensor, z: Tensor, rows: int | str, columns: int 
     """Raises ValueError unless x is (…, rows, columns), a letter for any number >= 1, of z's type, and meets z's leading axes."""
     shape, wanted = x.shape[-2:], (rows, columns)
     fits = len(shape) == 2 and all(n >= 1 if isinstance(m, str) else n == m for n, m in zip(shape, wanted, strict=True))
-    lead = zip(reversed(x.shape[:-2]), reversed(z.shape[:-2]), strict=False)
-    if not fits or x.dtype != z.dtype or any(n != m and 1 not in (n, m) for n, m in lead):
+    if not fits or x.dtype != z.dtype or not meet(x.shape[:-2], z.shape[:-2]):
         raise ValueError(
             f"{name}, {tuple(x.shape)} of {x.dtype}, does not fit embeddings {tuple(z.shape)} of {z.dtype}: give "
             f"(…, {rows}, {columns}) of their type and leading axes, letters at least 1"
         )
 
 
+def meet(shape: torch.Size, other: torch.Size) -> bool:
+    """Whether torch broadcasts one to the other."""
+    return all(n == m or 1 in (n, m) for n, m in zip(reversed(shape), reversed(other), strict=False))
+
+
 def check_positive(**numbers: float) -> None:
     """Raises ValueError unless each number is finite and > 0."""
-    for name, value in numbers.items():
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{name} = {value}: give a finite number > 0")
+    _check(numbers, lambda x: 0 < x < float("inf"), "a finite number > 0")
 
 
 def check_finite(**numbers: float) -> None:
     """Raises ValueError unless each number is finite."""
-    for name, value in numbers.items():
-        if not abs(value) < float("inf"):  # False for NaN too
-            raise ValueError(f"{name} = {value}: give a finite number")
+    _check(numbers, lambda x: abs(x) < float("inf"), "a finite number")  # False for NaN too
 
 
 def check_whole(least: int, **numbers: float) -> None:
     """Raises ValueError unless each number is whole and at least `least`."""
+    _check(numbers, lambda x: least <= x < float("inf") and x == int(x), f"a whole number >= {least}")
+
+
+def _check(numbers: dict[str, float], fits: Callable[[float], bool], wanted: str) -> None:
     for name, value in numbers.items():
-        if not least <= value < float("inf") or value != int(value):
-            raise ValueError(f"{name} = {value}: give a whole number >= {least}")
+        try:
+            good = fits(value)
+        except TypeError:  # no number at all
+            good = False
+        if not good:
+            raise ValueError(f"{name} = {value!r}: give {wanted}")
 
 
 def number(x: float | Tensor) -> float:
