@@ -224,6 +224,17 @@ def test_a_learned_temperature_of_any_shape_leaves_the_result_as_it_is(name: str
     assert slope.shape == shape and slope.abs() > 0.01  # of order 1
 
 
+@pytest.mark.parametrize("name", [name for name in TEMPERED if not name.startswith("blocked")])
+def test_a_temperature_may_be_differentiated_by_torch_func_but_not_mapped_over(name: str):
+    z, w = (torch.tensor(v) for v in generic(5, 3, 6))
+    tau = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(TEMPERED[name](z, w, tau=tau), tau)
+    slope = torch.func.grad(lambda t: TEMPERED[name](z, w, tau=t))(tau.detach())
+    torch.testing.assert_close(slope, expected, rtol=1e-14, atol=0)  # the same operations
+    with pytest.raises(RuntimeError, match="vmap"):
+        torch.func.vmap(lambda t: TEMPERED[name](z, w, tau=t))(tau.detach().expand(2))
+
+
 def test_float32_spread_far_below_the_mean():
     z, w = (torch.tensor(v) for v in generic(64, 4, 8))
     far = (z + 1000).float(), (w + 1000).float()
