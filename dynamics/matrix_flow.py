@@ -15,8 +15,10 @@ from functools import cached_property
 import numpy as np
 
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR
+from dynamics.matrix_input import FlowError, members, rates, real
 from dynamics.matrix_modes import Modes, aligned
-from dynamics.matrix_problem import DEFAULT, Facts, FlowError, Moments, Problem, Stepping, members, rates, real
+from dynamics.matrix_moments import Moments
+from dynamics.matrix_problem import DEFAULT, Facts, Problem, Stepping
 from dynamics.matrix_samples import arranged
 from dynamics.run import Array
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynamics.matrix_field import PREDICTOR
-from dynamics.matrix_problem import SAME, Facts, Moments, Problem, Stepping, off_diagonal
+from dynamics.matrix_moments import SAME, Moments, off_diagonal
+from dynamics.matrix_problem import Facts, Problem, Stepping
 from dynamics.run import Array
 
 

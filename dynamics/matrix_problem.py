@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,9 @@ from dynamics import matrix_clock as clock
 from dynamics import matrix_driver as driver
 from dynamics.matrix_explicit import TABLEAU
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR, narrow
+from dynamics.matrix_input import FlowError, real
 from dynamics.matrix_lanes import LEFT, advance_lanes
+from dynamics.matrix_moments import Moments
 from dynamics.matrix_samples import slim
 from dynamics.run import Array
 from dynamics.solver import ATOL, BLOW_UP, RTOL, SolverError
@@ -22,15 +23,9 @@ from dynamics.stabilised_tableau import table
 
 METHODS = {"auto": driver.AUTO, "DOP853": driver.EXPLICIT, "RKL4": driver.STABILISED}
 MAX_EVALUATIONS = 2_000_000  # hours at d = 512: whoever gets here has asked for more than the flow can give
-SAME = 1e-12  # of a matrix: how far A may be from symmetric; of two modes: what may couple them (it grows as they grow)
-ROUNDING = 2e-14  # of the largest entry: 100 ulp; rotations into the common basis leave 60 at d = 16 (random spectra)
 LANE_STATES = (
     2 * 24**2
 )  # entries of a state up to which lanes beat BLAS: 1.2x at d = 24, where four members leave the cache
-
-
-class FlowError(ValueError):
-    """Matrices, rates or times that do not fit together; the message says which and what to give instead."""
 
 
 @dataclass(frozen=True)
@@ -79,38 +74,6 @@ class Facts:
         """ "DOP853", "RKL4", or "DOP853 then RKL4" where stability made some member change over."""
         some, every = bool((self.stabilised_steps > 0).any()), bool((self.stabilised_steps == self.steps).all())
         return "RKL4" if some and every else "DOP853 then RKL4" if some else "DOP853"
-
-
-@dataclass(frozen=True)
-class Moments:
-    """A = U diag(a) Uᵀ and C in that basis U: its diagonal c (1 or B, d), and all of it, C (…, d, d), unless it is diagonal.
-
-    A and C count as commuting, and C as diagonal, if what lies off both diagonals is within ROUNDING of the largest entry:
-    more could seed a mode that grows to order one.
-    """
-
-    basis: Array
-    a: Array
-    c: Array
-    C: Array
-
-    @staticmethod
-    def of(A: Array, C: Array, B: int, d: int) -> Moments:
-        A, C = members("A", A), members("C", C)
-        for name, M in (("A", A), ("C", C)):
-            if M.shape not in ((1, d, d), (B, d, d)) or not np.isfinite(M).all():
-                raise FlowError(f"{name} has shape {M.shape[1:]}: give a finite ({d}, {d}) matrix, or one a member")
-        scale = np.linalg.norm(A, axis=(1, 2), keepdims=True)
-        if (np.abs(A - A.mT) > SAME * scale).any():
-            raise FlowError("A = E[x xᵀ] must be symmetric: pass (A + Aᵀ)/2")
-        A, C = np.broadcast_arrays(A, C)
-        shared = _shared_basis(A, C)
-        a, c = (shared.mT @ M @ shared for M in (A, C))
-        if _diagonal(a) and _diagonal(c):
-            return Moments(shared, _diag(a), _diag(c), np.zeros((len(A), d, 0)))
-        values, U = np.linalg.eigh(A)
-        C = U.mT @ C @ U
-        return Moments(U, values, _diag(C), np.ascontiguousarray(C))
 
 
 @dataclass(frozen=True)
@@ -189,63 +152,3 @@ def _raise_failures(stats: Array, rtol: float) -> None:
         "smaller rates (from Python, or a looser rtol, or method='RKL4')",
     }[int(stats[i, clock.STATUS])]
     raise SolverError(f"{who} {what}")
-
-
-def real(name: str, value: Any) -> Array:
-    """A new array of float64. Raises FlowError for what is complex, text or ragged."""
-    try:
-        return np.asarray(value).astype(float, casting="same_kind")
-    except (TypeError, ValueError):
-        raise FlowError(f"{name} is not made of real numbers: give a number or an array of them") from None
-
-
-def members(name: str, value: Any) -> Array:
-    """Matrices (B, n, m) of B >= 1 members, from such, or from one matrix (n, m). Raises FlowError."""
-    X = real(name, value)
-    if X.ndim not in (2, 3) or not X.size:
-        raise FlowError(f"{name} has shape {X.shape}: give a matrix, or one a member on an axis before it")
-    return X if X.ndim == 3 else X[None]
-
-
-def rates(B: int, *values: Any) -> Array:
-    """(B, 4), padded with zeros."""
-    out = np.zeros((B, 4))
-    for i, value in enumerate(values):
-        value = real("a rate", value)
-        if value.shape not in ((), (B,)) or not np.isfinite(value).all() or (value < 0).any():
-            raise FlowError(f"a rate has shape {value.shape} or a value below 0: give a number >= 0, or {B} of them")
-        out[:, i] = value
-    return out
-
-
-def _shared_basis(A: Array, C: Array) -> Array:
-    """Eigenvectors (..., d, d) of A + √2 C: where the two commute, of both.
-
-    Close eigenvalues of the sum leave its vectors turned into each other by far more than rounding, though A or C tells
-    them apart: one least-squares rotation of each pair, of first order, takes both off-diagonals back to rounding.
-    """
-    both = A, (C + C.mT) / 2
-    U = np.linalg.eigh(both[1] + A / np.sqrt(2))[1]
-    seen = [U.mT @ M @ U for M in both]
-    seen = [(M + M.mT) / 2 for M in seen]  # symmetric to the bit, else the turns below are no rotations
-    gaps = [_diag(M)[..., :, None] - _diag(M)[..., None, :] for M in seen]
-    square = gaps[0] ** 2 + gaps[1] ** 2
-    turn = (seen[0] * gaps[0] + seen[1] * gaps[1]) / np.where(square > 0, square, 1.0)
-    return U - U @ np.where(np.abs(turn) < 1e-8, turn, 0.0)  # 1e-8: its square, which this leaves out, is rounding
-
-
-def _diagonal(M: Array) -> bool:
-    """Off-diagonal entries of M (..., n, m) are rounding against its largest."""
-    return bool((np.abs(off_diagonal(M)) <= ROUNDING * np.abs(M).max(initial=0.0)).all())
-
-
-def off_diagonal(M: Array) -> Array:
-    """M (..., n, m) with its diagonal set to 0."""
-    off = M.copy()
-    i = range(min(M.shape[-2:]))
-    off[..., i, i] = 0
-    return off
-
-
-def _diag(M: Array) -> Array:
-    return np.ascontiguousarray(np.diagonal(M, axis1=-2, axis2=-1))

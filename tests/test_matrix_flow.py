@@ -19,7 +19,7 @@ from dynamics.matrix_flow import (
     info_nce_sample_flow,
     predictor_flow,
 )
-from dynamics.matrix_problem import Moments
+from dynamics.matrix_moments import Moments
 from dynamics.solver import ATOL
 from full_models.losses import info_nce
 

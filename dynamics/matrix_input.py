@@ -1,0 +1,40 @@
+"""What the matrix flows take as input, said in one sentence each where it is none: numbers, matrices, rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dynamics.run import Array
+
+
+class FlowError(ValueError):
+    """Matrices, rates or times that do not fit together; the message says which and what to give instead."""
+
+
+def real(name: str, value: Any) -> Array:
+    """A new array of float64. Raises FlowError for what is complex, text or ragged."""
+    try:
+        return np.asarray(value).astype(float, casting="same_kind")
+    except (TypeError, ValueError):
+        raise FlowError(f"{name} is not made of real numbers: give a number or an array of them") from None
+
+
+def members(name: str, value: Any) -> Array:
+    """Matrices (B, n, m) of B >= 1 members, from such, or from one matrix (n, m). Raises FlowError."""
+    X = real(name, value)
+    if X.ndim not in (2, 3) or not X.size:
+        raise FlowError(f"{name} has shape {X.shape}: give a matrix, or one a member on an axis before it")
+    return X if X.ndim == 3 else X[None]
+
+
+def rates(B: int, *values: Any) -> Array:
+    """(B, 4), padded with zeros."""
+    out = np.zeros((B, 4))
+    for i, value in enumerate(values):
+        value = real("a rate", value)
+        if value.shape not in ((), (B,)) or not np.isfinite(value).all() or (value < 0).any():
+            raise FlowError(f"a rate has shape {value.shape} or a value below 0: give a number >= 0, or {B} of them")
+        out[:, i] = value
+    return out
