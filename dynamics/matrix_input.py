@@ -29,6 +29,14 @@ def members(name: str, value: Any) -> Array:
     return X if X.ndim == 3 else X[None]
 
 
+def starts(name: str, value: Any) -> Array:
+    """`members` of which every entry is finite. Raises FlowError."""
+    X = members(name, value)
+    if not np.isfinite(X).all():
+        raise FlowError(f"{name} has an entry that is not finite: give a start of finite numbers")
+    return X
+
+
 def rates(B: int, *values: Any) -> Array:
     """(B, 4), padded with zeros."""
     out = np.zeros((B, 4))

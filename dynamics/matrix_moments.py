@@ -9,7 +9,7 @@ import numpy as np
 from dynamics.matrix_input import FlowError, members
 from dynamics.run import Array
 
-SAME = 1e-12  # of a matrix: how far A may be from symmetric; of two modes: what may couple them (it grows as they grow)
+SAME = 1e-12  # of its norm: how far A may be from symmetric
 ROUNDING = 2e-14  # of the largest entry: 100 ulp; rotations into the common basis leave 60 at d = 16 (random spectra)
 
 
@@ -49,16 +49,21 @@ def _shared_basis(A: Array, C: Array) -> Array:
     """Eigenvectors (..., d, d) of A + √2 C: where the two commute, of both.
 
     Close eigenvalues of the sum leave its vectors turned into each other by far more than rounding, though A or C tells
-    them apart: one least-squares rotation of each pair, of first order, takes both off-diagonals back to rounding.
+    them apart: `turns` takes both off-diagonals back to rounding.
     """
     both = A, (C + C.mT) / 2
     U = np.linalg.eigh(both[1] + A / np.sqrt(2))[1]
     seen = [U.mT @ M @ U for M in both]
-    seen = [(M + M.mT) / 2 for M in seen]  # symmetric to the bit, else the turns below are no rotations
+    return U - U @ turns([(M + M.mT) / 2 for M in seen])  # symmetric to the bit, else the turns are no rotations
+
+
+def turns(seen: list[Array]) -> Array:
+    """K (..., d, d), -K its transpose, of one least-squares rotation of each pair, of first order: U - U K makes symmetric
+    matrices, `seen` in the basis U, diagonal."""
     gaps = [_diag(M)[..., :, None] - _diag(M)[..., None, :] for M in seen]
-    square = gaps[0] ** 2 + gaps[1] ** 2
-    turn = (seen[0] * gaps[0] + seen[1] * gaps[1]) / np.where(square > 0, square, 1.0)
-    return U - U @ np.where(np.abs(turn) < 1e-8, turn, 0.0)  # 1e-8: its square, which this leaves out, is rounding
+    square = sum(gap**2 for gap in gaps)
+    turn = sum(M * gap for M, gap in zip(seen, gaps, strict=True)) / np.where(square > 0, square, 1.0)
+    return np.where(np.abs(turn) < 1e-8, turn, 0.0)  # 1e-8: its square, which this leaves out, is rounding
 
 
 def _diagonal(M: Array) -> bool:
