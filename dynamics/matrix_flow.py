@@ -89,7 +89,8 @@ def predictor_flow(
     stepping.atol, in units of the largest (of 1, if that is smaller), and 2e-14 of it at most: where modes so small are to
     grow, give a smaller atol.
     levels: asks for the first times at which ‖W‖ / ‖W0‖ passes them, into `facts.passages` (B, E).
-    Each member steps with its own error control. Raises FlowError (bad input) and SolverError (blow-up, no convergence).
+    Each member steps with its own error control, blind to the others; but only one alone is taken apart into modes, so that
+    beside others its numbers may differ within the tolerance. Raises FlowError (bad input) and SolverError (blow-up, no convergence).
     """
     single = np.ndim(W0) == 2
     W0, P0 = starts("W0", W0), starts("P0", P0)

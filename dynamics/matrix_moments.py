@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dynamics.matrix_input import FlowError, members
 from dynamics.run import Array
@@ -17,8 +18,9 @@ ROUNDING = 2e-14  # of the largest entry: 100 ulp; rotations into the common bas
 class Moments:
     """A = U diag(a) Uᵀ and C in that basis U: its diagonal c (1 or B, d), and all of it, C (…, d, d), unless it is diagonal.
 
-    A and C count as commuting, and C as diagonal, if what lies off both diagonals is within ROUNDING of the largest entry:
-    more could seed a mode that grows to order one.
+    A member's A and C count as commuting, and its C as diagonal, if what lies off both diagonals is within ROUNDING of their
+    largest entries: more could seed a mode that grows to order one. Beside members that do not commute its C has all entries,
+    and is diagonal still: who its neighbours are makes a difference of rounding.
     """
 
     basis: Array
@@ -38,10 +40,12 @@ class Moments:
         A, C = np.broadcast_arrays(A, C)
         shared = _shared_basis(A, C)
         a, c = (shared.mT @ M @ shared for M in (A, C))
-        if _diagonal(a) and _diagonal(c):
+        commute = _diagonal(a) & _diagonal(c)
+        if commute.all():
             return Moments(shared, _diag(a), _diag(c), np.zeros((len(A), d, 0)))
         values, U = np.linalg.eigh(A)
-        C = U.mT @ C @ U
+        values, U = np.where(commute[:, None], _diag(a), values), np.where(commute[:, None, None], shared, U)
+        C = np.where(commute[:, None, None], c - off_diagonal(c), U.mT @ C @ U)
         return Moments(U, values, _diag(C), np.ascontiguousarray(C))
 
 
@@ -66,9 +70,9 @@ def turns(seen: list[Array]) -> Array:
     return np.where(np.abs(turn) < 1e-8, turn, 0.0)  # 1e-8: its square, which this leaves out, is rounding
 
 
-def _diagonal(M: Array) -> bool:
-    """Off-diagonal entries of M (..., n, m) are rounding against its largest."""
-    return bool((np.abs(off_diagonal(M)) <= ROUNDING * np.abs(M).max(initial=0.0)).all())
+def _diagonal(M: Array) -> NDArray[np.bool_]:
+    """Whether the off-diagonal entries of each M (B, d, d) are rounding against its own largest (B,)."""
+    return np.abs(off_diagonal(M)).max((1, 2)) <= ROUNDING * np.abs(M).max((1, 2))
 
 
 def off_diagonal(M: Array) -> Array:
