@@ -21,6 +21,7 @@ from dynamics.run import Array
 from dynamics.solver import ATOL, BLOW_UP, RTOL, SolverError
 from dynamics.stabilised_tableau import table
 
+TINY = float(np.finfo(float).tiny)  # the least atol: so an error of 0 where the tolerance would be 0 is 0, and no NaN
 METHODS = {"auto": driver.AUTO, "DOP853": driver.EXPLICIT, "RKL4": driver.STABILISED}
 MAX_EVALUATIONS = 2_000_000  # hours at d = 512: whoever gets here has asked for more than the flow can give
 LANE_STATES = (
@@ -34,7 +35,8 @@ class Stepping:
 
     method: "DOP853" (explicit, order 8), "RKL4" (stabilised explicit, order 4, for stiff spectra), or "auto": DOP853, with
     the spectral radius of the Jacobian measured on the way, and RKL4 while stability holds DOP853's step and RKL4 is the
-    cheaper. Raises FlowError.
+    cheaper. atol is what entries near 0 may be wrong by; 0 asks for rtol of every entry, which one that passes through 0, or is
+    rounding of others, may not be able to give. Raises FlowError.
     """
 
     rtol: float = RTOL
@@ -107,17 +109,17 @@ class Problem:
             raise FlowError("the start has an entry that is not finite: check W0, P0 and V0")
         B, n = self.y0.shape
         out, stats, passages = np.empty((B, len(t), n)), np.empty((B, 7)), np.full((B, len(levels)), np.nan)
-        m, rtol, todo = self.moments, max(how.rtol, 1e-14), np.arange(B)
+        m, rtol, atol, todo = self.moments, max(how.rtol, 1e-14), max(how.atol, TINY), np.arange(B)
         a, c, C = (np.ascontiguousarray(np.broadcast_to(M, (B, *M.shape[1:]))) for M in (m.a, m.c, m.C))
         if self._fits_lanes(len(t), how, levels):
             advance_lanes(
-                TABLEAU, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, rtol, how.atol,
+                TABLEAU, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, rtol, atol,
                 how.method == "auto", BLOW_UP, MAX_EVALUATIONS, stats,
             )  # fmt: skip
             todo = np.flatnonzero(stats[:, clock.STATUS] == LEFT)
         driver.advance_all(
             TABLEAU, table(), self.kind, self.k, self.d, self.ema, self.symmetric, a, c, C, self.rates, *self.samples, todo,
-            self.y0.copy(), t, out, np.log(np.array(levels, float)), passages, rtol, how.atol, METHODS[how.method],
+            self.y0.copy(), t, out, np.log(np.array(levels, float)), passages, rtol, atol, METHODS[how.method],
             BLOW_UP, MAX_EVALUATIONS, stats,
         )  # fmt: skip
         _raise_failures(stats, how.rtol)
@@ -147,8 +149,9 @@ def _raise_failures(stats: Array, rtol: float) -> None:
     who = f"member {i} of {len(stats)}" if len(stats) > 1 else "the flow"
     what = {
         clock.BLEW_UP: f"blew up near t = {when:.4g} (a weight passed {BLOW_UP:g}): shorten t or start smaller",
-        clock.TOO_SMALL: f"could take no step at t = {when:.4g}: the field is not smooth there at rtol = {rtol:g}; loosen rtol",
+        clock.TOO_SMALL: f"could take no step at t = {when:.4g}: the field is not smooth there at rtol = {rtol:g}; loosen rtol, or "
+        "give a larger atol",
         clock.TOO_MANY: f"needed more than {MAX_EVALUATIONS} evaluations by t = {when:.4g}: give a smaller t_end or "
-        "smaller rates (from Python, or a looser rtol, or method='RKL4')",
+        "smaller rates (from Python, or a looser rtol, a larger atol, or method='RKL4')",
     }[int(stats[i, clock.STATUS])]
     raise SolverError(f"{who} {what}")
