@@ -37,12 +37,22 @@ def starts(name: str, value: Any) -> Array:
     return X
 
 
+def shares(levels: Any) -> tuple[float, ...]:
+    """Levels (E,), each finite and above 0. Raises FlowError."""
+    X = real("levels", levels)
+    if X.ndim != 1 or not (np.isfinite(X) & (X > 0)).all():
+        raise FlowError(f"levels = {levels}: give a row of finite shares > 0 of ‖W0‖")
+    return tuple(X.tolist())
+
+
 def rates(B: int, *values: Any) -> Array:
     """(B, 4), padded with zeros."""
     out = np.zeros((B, 4))
     for i, value in enumerate(values):
         value = real("a rate", value)
-        if value.shape not in ((), (B,)) or not np.isfinite(value).all() or (value < 0).any():
-            raise FlowError(f"a rate has shape {value.shape} or a value below 0: give a number >= 0, or {B} of them")
+        if value.shape not in ((), (B,)):
+            raise FlowError(f"a rate has shape {value.shape}: give a number, or one a member ({B},)")
+        if not (np.isfinite(value) & (value >= 0)).all():
+            raise FlowError(f"a rate is {value}: give finite numbers >= 0")
         out[:, i] = value
     return out

@@ -33,7 +33,10 @@ class Moments:
         A, C = members("A", A), members("C", C)
         for name, M in (("A", A), ("C", C)):
             if M.shape not in ((1, d, d), (B, d, d)) or not np.isfinite(M).all():
-                raise FlowError(f"{name} has shape {M.shape[1:]}: give a finite ({d}, {d}) matrix, or one a member")
+                shape = M.shape if len(M) > 1 else M.shape[1:]
+                raise FlowError(
+                    f"{name} has shape {shape}: give a finite ({d}, {d}) matrix, or one a member ({B}, {d}, {d})"
+                )
         scale = np.linalg.norm(A, axis=(1, 2), keepdims=True)
         if (np.abs(A - A.mT) > SAME * scale).any():
             raise FlowError("A = E[x xᵀ] must be symmetric: pass (A + Aᵀ)/2")

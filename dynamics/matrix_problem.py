@@ -44,10 +44,11 @@ class Stepping:
     method: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
+        if not isinstance(self.method, str) or self.method not in METHODS:
             raise FlowError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
-        if not (0 < self.rtol < 1 and 0 <= self.atol < np.inf):
-            raise FlowError(f"rtol = {self.rtol:g}, atol = {self.atol:g}: give 0 < rtol < 1 and atol >= 0")
+        rtol, atol = real("rtol", self.rtol), real("atol", self.atol)
+        if rtol.ndim or atol.ndim or not (0 < rtol < 1 and 0 <= atol < np.inf):
+            raise FlowError(f"rtol = {self.rtol}, atol = {self.atol}: give one number 0 < rtol < 1 and one atol >= 0")
 
 
 DEFAULT = Stepping()
@@ -103,8 +104,6 @@ class Problem:
         t = real("t", t)
         if t.ndim != 1 or not len(t) or not np.isfinite(t).all() or (np.diff(t) <= 0).any():
             raise FlowError("t must be a rising row of finite times, t[0] the start")
-        if not all(0 < level < np.inf for level in levels):
-            raise FlowError(f"levels = {levels}: give finite shares > 0 of ‖W0‖")
         if not np.isfinite(self.y0).all():
             raise FlowError("the start has an entry that is not finite: check W0, P0 and V0")
         B, n = self.y0.shape

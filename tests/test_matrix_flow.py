@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -191,26 +193,34 @@ Q = problem(0, 2, 3, commuting=True)
 @pytest.mark.parametrize(
     ("change", "says"),
     [({"P0": np.eye(3)}, "P0 has shape"), ({"A": np.eye(2)}, "A has shape"), ({"A": np.triu(np.ones((3, 3)))}, "must be symmetric"),
-     ({"t": np.array([1.0, 0.0])}, "rising"), ({"eta": -1.0}, "a rate"),
+     ({"A": np.ones((4, 3, 3))}, r"A has shape \(4, 3, 3\)"), ({"W0": [[1, 2], [3]]}, "W0 is not made"),
+     ({"t": np.array([1.0, 0.0])}, "rising"), ({"eta": -1.0}, "a rate is -1"), ({"eta": np.nan}, "a rate is nan"),
      ({"W0": np.full((2, 3), np.nan)}, "W0 has an entry that is not finite"), ({"P0": np.diag([np.inf, 1.0])}, "P0 has an entry"), ({"V0": np.full((2, 3), np.inf)}, "V0 has an entry"), ({"C": np.full((3, 3), np.inf)}, "C has shape"),
-     ({"beta": np.ones(2)}, "a rate"), ({"V0": np.ones((3, 3))}, "V0 has shape"),
+     ({"beta": np.ones(2)}, "a rate has shape"), ({"V0": np.ones((3, 3))}, "V0 has shape"),
      ({"W0": np.ones((1, 1, 2, 3))}, "W0 has shape"), ({"W0": 1.0}, "W0 has shape"), ({"W0": np.ones((0, 2, 3))}, "W0 has shape"),
      ({"W0": np.ones((2, 3)) * 1j}, "W0 is not made of real"), ({"P0": [["a"]]}, "P0 is not made"), ({"V0": [[1], [1, 2]]}, "V0 is not"),
      ({"C": np.ones(3)}, "C has shape"), ({"A": 1.0}, "A has shape"), ({"eta": "small"}, "a rate is not"), ({"t": "long"}, "t is not"),
-     ({"levels": (0.5, -1.0)}, "levels ="), ({"levels": (0.0,)}, "levels ="), ({"levels": (np.nan,)}, "levels =")],
+     ({"levels": (0.5, -1.0)}, "levels ="), ({"levels": (0.0,)}, "levels ="), ({"levels": (np.nan,)}, "levels ="),
+     ({"levels": np.array([0.5, -2.0])}, "levels ="), ({"levels": 0.5}, "levels ="), ({"levels": ("a",)}, "levels is not made")],
 )  # fmt: skip
 def test_bad_input_gets_one_sentence(change: dict, says: str) -> None:
     with pytest.raises(FlowError, match=says) as caught:
         predictor_flow(**{**Q, "t": TIMES, **change})
     assert "\n" not in str(caught.value)
-    with pytest.raises(FlowError, match="not one of"):
-        Stepping(method="Euler")
-    with pytest.raises(FlowError, match="rtol"):
-        Stepping(rtol=0.0)
+    for method in ("Euler", ["auto"]):
+        with pytest.raises(FlowError, match="not one of"):
+            Stepping(method=method)  # pyright: ignore[reportArgumentType]
+    for rtol in (0.0, "a", np.array([1e-3, 1e-4])):
+        with pytest.raises(FlowError, match="rtol"):
+            Stepping(rtol=rtol)  # pyright: ignore[reportArgumentType]
     with pytest.raises(FlowError, match="temperature"):
         info_nce_flow(Q["W0"], Q["A"], Q["C"], TIMES, tau=0.0)
     with pytest.raises(FlowError, match="temperature"):
         info_nce_flow(Q["W0"], Q["A"], Q["C"], TIMES, tau=np.ones(2))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(FlowError, match="W0 is not made"):
+        info_nce_flow([[1, 2], [3]], Q["A"], Q["C"], TIMES)  # pyright: ignore[reportArgumentType]
+    levels: Any = np.array([0.5, 2.0])  # as good as a tuple
+    assert predictor_flow(**Q, t=TIMES, levels=levels).facts.passages.shape == (1, 2)
     for wrong in (np.ones(3), np.ones((3, 2))):
         with pytest.raises(FlowError, match="C has shape"):
             info_nce_flow(Q["W0"], Q["A"], wrong, TIMES)
