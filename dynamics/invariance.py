@@ -23,3 +23,17 @@ def closed_form(W0: Array, M: Array, t: Array) -> Array:
     values, vectors = np.linalg.eigh(M)
     decay = np.exp(-t[:, None] * values)
     return ((W0 @ vectors) * decay[:, None, :]) @ vectors.T
+
+
+def target_form(W0: Array, V0: Array, M: Array, beta: float, t: Array) -> Array:
+    """V(t) (T, k, d) of dV/dt = beta (W - V) from V0 beside W of `closed_form`. Exact.
+
+    Column by column in M's basis V = V0 e^{-beta t} + W0 beta (e^{-lambda t} - e^{-beta t}) / (beta - lambda), the quotient
+    t e^{-lambda t} where the two rates meet.
+    """
+    values, vectors = np.linalg.eigh(M)
+    x = np.abs(beta - values) * t[:, None]
+    gathered = t[:, None] * np.exp(-np.minimum(beta, values) * t[:, None])
+    gathered *= np.where(x > 0, -np.expm1(-x) / np.where(x > 0, x, 1.0), 1.0)
+    kept = np.exp(-beta * t)[:, None, None] * (V0 @ vectors)
+    return (kept + beta * gathered[:, None, :] * (W0 @ vectors)) @ vectors.T

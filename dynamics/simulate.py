@@ -150,13 +150,16 @@ def exact(setting: Setting) -> Run:
     (start = "parabola", commuting moments, no weight decay, online target) through Lambert's W.
     """
     m, o, t = moments(setting), setting.objective, times(setting)
-    W0, P0, _ = start(setting)
+    W0, P0, V0 = start(setting)
     eye = np.eye(m.d) * setting.training.eta
     if o.loss == "invariance":
-        return _exact_run(setting, t, invariance.closed_form(W0, m.S + eye, t), P0)
+        W = invariance.closed_form(W0, m.S + eye, t)
+        V = invariance.target_form(W0, V0, m.S + eye, setting.training.beta, t) if o.target == "ema" else W
+        return _exact_run(setting, t, W, P0, V)
     if o.loss == "predictor" and o.predictor == "none" and o.target == "online" and m.symmetric:
         M = m.A - m.C if o.stop_gradient else m.S
-        return _exact_run(setting, t, invariance.closed_form(W0, M + eye, t), P0)
+        W = invariance.closed_form(W0, M + eye, t)
+        return _exact_run(setting, t, W, P0, W)
     if _on_parabola(setting, m):
         return _parabola_run(setting, m, t, W0, P0)
     raise NoClosedForm("no closed form is known for this Setting: use the flow rung")
@@ -182,14 +185,14 @@ def _parabola_run(setting: Setting, m: Moments, t: Array, W0: Array, P0: Array) 
     P = np.zeros((len(t), *P0.shape))
     W[:, :r] = (p / np.sqrt(setting.training.alpha_p))[:, :, None] * basis.T
     P[:, range(r), range(r)] = p
-    return _exact_run(setting, t, W, P)
+    return _exact_run(setting, t, W, P, W)
 
 
-def _exact_run(setting: Setting, t: Array, W: Array, P: Array) -> Run:
+def _exact_run(setting: Setting, t: Array, W: Array, P: Array, V: Array) -> Run:
     """Velocities come from the field at the exact state, so that flow claims can be asked of this Run too."""
     P = np.broadcast_to(P, (len(t), *P.shape[-2:])).copy()
     problem = Stacked.of([setting])
-    velocities = [problem.velocity(W[j : j + 1], P[j : j + 1], W[j : j + 1]) for j in range(len(t))]
-    obs = {"W": W[None], "P": P[None], "V": W[None], "loss": problem.loss(W, P, W)[None]}
+    velocities = [problem.velocity(W[j : j + 1], P[j : j + 1], V[j : j + 1]) for j in range(len(t))]
+    obs = {"W": W[None], "P": P[None], "V": V[None], "loss": problem.loss(W, P, V)[None]}
     obs |= {n: np.stack(v, axis=1) for n, v in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)}
     return Run(setting, "exact", t, obs, {"method": "closed form", "drift": _drift(setting, t, W, P)})

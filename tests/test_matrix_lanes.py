@@ -97,7 +97,8 @@ def test_a_member_is_blind_to_moments_beside_its_own() -> None:
 
 
 def test_a_member_that_commutes_steps_as_one_beside_members_that_do_not() -> None:
-    two, how = [problem(seed, 4, 5, seed == 0) | {"A": np.eye(5)} for seed in range(2)], Stepping(1e-4, method="DOP853")
+    two: list[dict] = [problem(seed, 4, 5, seed == 0) | {"A": np.eye(5)} for seed in range(2)]
+    how = Stepping(1e-4, method="DOP853")
     alone = predictor_flow(**two[0], t=TIMES, stepping=how)
     beside = predictor_flow(**{name: np.stack([q[name] for q in two]) for name in two[0]}, t=TIMES, stepping=how)
     assert alone.facts.products == 3 and beside.facts.products == 4
