@@ -74,7 +74,8 @@ class LinearFlow:
         Y = Q R once, W(t) has the singular values of R D = D (D⁻¹ R D), D = diag(e^{-lambda t}): the rows of D⁻¹ R D scaled
         by D; those rows tend to diag(R), and one-sided Jacobi rotations, which are accurate for any such scaling
         (Demmel & Veselić, SIAM J. Matrix Anal. Appl. 13, 1992), act on them with the scale kept apart as its logarithm.
-        Where D spans less than six orders an ordinary SVD is as good and is taken.
+        Where D spans less than six orders an ordinary SVD is taken: as good, unless the start's own singular values span more,
+        of which the small ones then have its rounding, 1e-16 of the largest.
         """
         k, d = self.Y.shape
         out = np.empty((len(self.t), min(k, d)))
