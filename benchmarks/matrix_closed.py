@@ -19,8 +19,9 @@ from benchmarks.matrix_problems import SLOWEST, SPAN, Array, Linear, Predictor, 
 from benchmarks.matrix_rows import Method, clocked, error, row
 from dynamics.linear_flow import LinearFlow
 from dynamics.matrix_flow import Stepping
+from dynamics.matrix_input import rates
 from dynamics.matrix_modes import aligned
-from dynamics.matrix_problem import Moments, rates
+from dynamics.matrix_moments import Moments
 
 COUNT = 100  # times
 SETTLED = 1e-6

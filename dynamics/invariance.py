@@ -18,8 +18,23 @@ def field(W: Array, S: Array, eta: float | Array) -> Array:
 def closed_form(W0: Array, M: Array, t: Array) -> Array:
     """W(t) = W0 e^{-M t} (T, k, d) for symmetric M (d, d), by one eigendecomposition; M may be singular. Exact.
 
+    Eigenvalues carry rounding of 1e-16 of the largest, an exact 0 too: its mode stands still up to t of 1e16 over that one.
     The invariance flow has M = S + eta I; the predictor-free flow with stop-gradient has M = A - C + eta I.
     """
     values, vectors = np.linalg.eigh(M)
     decay = np.exp(-t[:, None] * values)
     return ((W0 @ vectors) * decay[:, None, :]) @ vectors.T
+
+
+def target_form(W0: Array, V0: Array, M: Array, beta: float, t: Array) -> Array:
+    """V(t) (T, k, d) of dV/dt = beta (W - V) from V0 beside W of `closed_form`. Exact.
+
+    Column by column in M's basis V = V0 e^{-beta t} + W0 beta (e^{-lambda t} - e^{-beta t}) / (beta - lambda), the quotient
+    t e^{-lambda t} where the two rates meet.
+    """
+    values, vectors = np.linalg.eigh(M)
+    x = np.abs(beta - values) * t[:, None]
+    gathered = t[:, None] * np.exp(-np.minimum(beta, values) * t[:, None])
+    gathered *= np.where(x > 0, -np.expm1(-x) / np.where(x > 0, x, 1.0), 1.0)
+    kept = np.exp(-beta * t)[:, None, None] * (V0 @ vectors)
+    return (kept + beta * gathered[:, None, :] * (W0 @ vectors)) @ vectors.T

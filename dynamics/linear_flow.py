@@ -17,6 +17,7 @@ import numpy as np
 from scipy.linalg import svdvals
 
 from dynamics.machine_code import kept_jit
+from dynamics.matrix_input import real
 from dynamics.run import Array
 
 GRADED = 1e-6  # columns within this ratio leave an SVD's rounding, 1e-16 of the largest, at 1e-10 of the smallest
@@ -34,9 +35,11 @@ class LinearFlow:
     @staticmethod
     def of(W0: Array, M: Array, t: Array) -> LinearFlow:
         """From the start W0 (k, d) and symmetric M (d, d), which may be singular. Raises ValueError on bad input."""
-        W0, M, t = np.asarray(W0, float), np.asarray(M, float), np.asarray(t, float)
-        if W0.ndim != 2 or M.shape != (W0.shape[1],) * 2 or t.ndim != 1:
-            raise ValueError(f"W0 {W0.shape}, M {M.shape}, t {t.shape}: give (k, d), (d, d) and a row of times")
+        W0, M, t = real("W0", W0), real("M", M), real("t", t)
+        if W0.ndim != 2 or not W0.size or M.shape != (W0.shape[1],) * 2 or t.ndim != 1:
+            raise ValueError(
+                f"W0 {W0.shape}, M {M.shape}, t {t.shape}: give (k, d), (d, d) and a row of times, k and d >= 1"
+            )
         if not (np.isfinite(W0).all() and np.isfinite(M).all() and np.isfinite(t).all()):
             raise ValueError("W0, M and t must be finite: check the start and the moments")
         if np.abs(M - M.T).max() > 1e-13 * np.abs(M).max():  # rounding of a product; more is another matrix
@@ -71,7 +74,8 @@ class LinearFlow:
         Y = Q R once, W(t) has the singular values of R D = D (D⁻¹ R D), D = diag(e^{-lambda t}): the rows of D⁻¹ R D scaled
         by D; those rows tend to diag(R), and one-sided Jacobi rotations, which are accurate for any such scaling
         (Demmel & Veselić, SIAM J. Matrix Anal. Appl. 13, 1992), act on them with the scale kept apart as its logarithm.
-        Where D spans less than six orders an ordinary SVD is as good and is taken.
+        Where D spans less than six orders an ordinary SVD is taken: as good, unless the start's own singular values span more,
+        of which the small ones then have its rounding, 1e-16 of the largest.
         """
         k, d = self.Y.shape
         out = np.empty((len(self.t), min(k, d)))

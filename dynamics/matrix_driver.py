@@ -38,6 +38,7 @@ from dynamics.matrix_clock import (
 )
 from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import (
+    EPS,
     EXTRA,
     REAL_INTERVAL,
     STAGES,
@@ -54,7 +55,6 @@ from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, narrow, velocity
 from dynamics.matrix_output import find, log_size, passes, write
 from dynamics.matrix_samples import slim
 from dynamics.matrix_stabilised import (
-    EPS,
     row_for,
     spectral_radius,
     stabilised_error,
@@ -171,7 +171,7 @@ def _reject(y, y0, error, h, s):
     else:
         s[H] = h * explicit_growth(error)
     s[REJECTED] = 1.0
-    if s[H] < 10 * EPS * max(abs(s[WHEN]), EPS):  # a pole stops the clock before the limit
+    if not s[H] >= 10 * EPS * max(abs(s[WHEN]), EPS):  # a pole stops the clock before the limit; or h is no number
         s[STATUS] = TOO_SMALL if sound(y, 100 * (1 + norm(y0))) else BLEW_UP
 
 

@@ -13,6 +13,8 @@ from dynamics.matrix_compiled import compiled
 from dynamics.matrix_field import velocity
 
 STAGES, ORDER, EXTRA = 12, 8, 3
+EPS = 2.0**-52
+SMALL = 1e-8  # with the default tolerances no start below 10⁴ feels it
 # Stage weights (the row of the step itself after the stages'), those of the extra stages, errors of order 5 and 3, dense
 # output. An argument of every function that needs it: as constants they would be unrolled, at 10 s of compilation.
 TABLEAU = (np.vstack([DOP853.A[:STAGES, :STAGES], DOP853.B]), DOP853.A_EXTRA, DOP853.E5, DOP853.E3, DOP853.D)
@@ -119,8 +121,19 @@ def explicit_output(tableau, y, y_new, h, K, x, out):
 
 
 @compiled
+def _felt(y, rtol, atol):
+    """atol, or the largest entry's tolerance where atol is below SMALL of it: then an entry of 0 would ask for a first step of 0,
+    or for one so small that in it rounding of the others exceeds what the entry has become. Steps too large are mended."""
+    largest = 0.0
+    for i in range(len(y)):
+        largest = max(largest, abs(y[i]))
+    return atol if atol > SMALL * rtol * largest else max(atol, rtol * largest)
+
+
+@compiled
 def first_guess(y, f0, rtol, atol):
     """(h0, d1): Hairer's first guess of a step, from the sizes d0, d1 of y and y' over the tolerance."""
+    atol = _felt(y, rtol, atol)
     d0, d1 = 0.0, 0.0
     for i in range(len(y)):
         scale = atol + rtol * abs(y[i])
@@ -133,6 +146,7 @@ def first_guess(y, f0, rtol, atol):
 @compiled
 def first_step(y, f0, f, h0, d1, rtol, atol, order):
     """Hairer's starting step, from the guess and f = f(y + h0 f0), which tells the size of y''."""
+    atol = _felt(y, rtol, atol)
     d2 = 0.0
     for i in range(len(y)):
         d2 += ((f[i] - f0[i]) / (atol + rtol * abs(y[i]))) ** 2

@@ -15,8 +15,10 @@ from functools import cached_property
 import numpy as np
 
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR
+from dynamics.matrix_input import FlowError, members, rates, real, shares, starts
 from dynamics.matrix_modes import Modes, aligned
-from dynamics.matrix_problem import DEFAULT, Facts, FlowError, Moments, Problem, Stepping, members, rates, real
+from dynamics.matrix_moments import Moments
+from dynamics.matrix_problem import DEFAULT, Facts, Problem, Stepping
 from dynamics.matrix_samples import arranged
 from dynamics.run import Array
 
@@ -84,20 +86,20 @@ def predictor_flow(
     target that starts there. A, C (d, d) or (B, d, d), A symmetric, C any; rates are numbers or (B,), per unit of t;
     eta_p None is eta; alpha_p = eta_p = 0 leaves P as it is. symmetric: dP/dt is replaced by its symmetric part.
     An aligned start is taken apart into modes, without levels; entries of its W0, P0 and V0 between the modes count as 0 up to
-    stepping.atol, in units of the largest (of 1, if that is smaller), and 1e-12 of it at most: where modes so small are to
+    stepping.atol, in units of the largest (of 1, if that is smaller), and 2e-14 of it at most: where modes so small are to
     grow, give a smaller atol.
     levels: asks for the first times at which ‖W‖ / ‖W0‖ passes them, into `facts.passages` (B, E).
-    Each member steps with its own error control. Raises FlowError (bad input) and SolverError (blow-up, no convergence).
+    Each member steps with its own error control, blind to the others; but only one alone is taken apart into modes, so that
+    beside others its numbers may differ within the tolerance. Raises FlowError (bad input) and SolverError (blow-up, no convergence).
     """
-    single = np.ndim(W0) == 2
-    W0, P0 = members("W0", W0), members("P0", P0)
-    V0 = None if V0 is None else members("V0", V0)
+    W0, P0, single = starts("W0", W0), starts("P0", P0), np.ndim(W0) == 2
+    V0 = None if V0 is None else starts("V0", V0)
     B, k, d = W0.shape
     for name, X, shape in (("W0", W0, (B, k, d)), ("P0", P0, (B, k, k)), ("V0", V0, (B, k, d))):
         if X is not None and X.shape != shape:
             raise FlowError(f"{name} has shape {X.shape}: with this W0 it must be {shape}")
     r = rates(B, alpha_p, eta, eta if eta_p is None else eta_p, beta)
-    m, t = Moments.of(A, C, B, d), real("t", t)
+    m, t, levels = Moments.of(A, C, B, d), real("t", t), shares(levels)
     if not levels and (modes := aligned(m, W0, P0, V0, stepping.atol)) is not None:
         coordinates, facts = modes.solve(r, t, stepping)
         return MatrixFlow(t, coordinates, m.basis, modes, single, facts)
@@ -117,8 +119,7 @@ def info_nce_flow(
     since log E exp(z·z⁺/tau) = zᵀ(W A Wᵀ)z/(2 tau²) for candidates x⁺ ~ N(0, A): exchangeable views, E[x xᵀ] = E[x⁺ x⁺ᵀ].
     Arguments as for `predictor_flow`; tau > 0 is the temperature. It is half the spectral contrastive loss of W/√tau.
     """
-    single = np.ndim(W0) == 2
-    W0, C = members("W0", W0), members("C", C)
+    W0, C, single = starts("W0", W0), members("C", C), np.ndim(W0) == 2
     B, k, d = W0.shape
     if C.shape[1] != C.shape[2]:
         raise FlowError(f"C has shape {C.shape[1:]}: give a finite ({d}, {d}) matrix, or one a member")
@@ -134,8 +135,7 @@ def info_nce_sample_flow(
 
     Memory 8 N² bytes for the scores; N in the thousands at most. Arguments otherwise as for `info_nce_flow`.
     """
-    single = np.ndim(W0) == 2
-    W0, X, X_plus = members("W0", W0), real("X", X), real("X_plus", X_plus)
+    W0, X, X_plus, single = starts("W0", W0), real("X", X), real("X_plus", X_plus), np.ndim(W0) == 2
     B, k, d = W0.shape
     if X.shape != X_plus.shape or X.ndim != 2 or X.shape[1] != d or not len(X) or not np.isfinite(X + X_plus).all():
         raise FlowError(f"X {X.shape} and X_plus {X_plus.shape} must both be finite (N, {d}), one row a pair, N >= 1")
@@ -157,7 +157,7 @@ def _solved(
 
 
 def _temperature(tau: float) -> float:
-    if np.ndim(tau) or not 0 < real("tau", tau) < np.inf:
+    if real("tau", tau).ndim or not 0 < tau < np.inf:
         raise FlowError(f"tau = {tau}: the temperature must be one finite number > 0")
     return tau
 

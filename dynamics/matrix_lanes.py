@@ -12,7 +12,7 @@ import numpy as np
 from dynamics.lane_products import LANES
 from dynamics.matrix_clock import DONE, EVALUATIONS, STATUS, STEPS, SWITCH, WHEN
 from dynamics.matrix_compiled import compiled
-from dynamics.matrix_explicit import EXTRA, REAL_INTERVAL, STAGES, copy, explicit_growth, first_guess, first_step
+from dynamics.matrix_explicit import EPS, EXTRA, REAL_INTERVAL, STAGES, copy, explicit_growth, first_guess, first_step
 from dynamics.matrix_lane_steps import (
     edges_of,
     errors_of,
@@ -27,7 +27,6 @@ from dynamics.matrix_lane_steps import (
     turn,
     workspace,
 )
-from dynamics.matrix_stabilised import EPS
 
 LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
 PAD = 8  # doubles between the stages: rows 4096 bytes apart, as at d = 8, would share the sets of the first cache

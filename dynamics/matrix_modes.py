@@ -10,8 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynamics.matrix_field import PREDICTOR
-from dynamics.matrix_problem import SAME, Facts, Moments, Problem, Stepping, off_diagonal
+from dynamics.matrix_moments import ROUNDING, Moments, off_diagonal, turns
+from dynamics.matrix_problem import Facts, Problem, Stepping
 from dynamics.run import Array
+from dynamics.solver import ATOL
+
+NEAR = 1e-6  # of ‖W0‖²: turns are of 1e-8 at most
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,20 @@ class Modes:
         return (self.Q_all * p[:, None, :]) @ self.Q_all.T
 
 
-def aligned(m: Moments, W0: Array, P0: Array, V0: Array | None, atol: float = SAME) -> Modes | None:
+def aligned(m: Moments, W0: Array, P0: Array, V0: Array | None, atol: float = ATOL) -> Modes | None:
     """The modes of an aligned start of one member, or None: U is found from the moments, Q from the columns of W0 U.
 
-    What lies between the modes is dropped for all time, and a small mode may grow to order one: so only what the integrator
-    may itself be wrong by in a step (atol, in units of max(1, largest entry)), or SAME of both modes that it couples.
+    What lies between the modes is dropped for all time, though it may grow to order one, and faster than both modes that it
+    couples: so only what rounding makes (ROUNDING of the largest entry) and what the integrator may itself be wrong by in a
+    step (atol, in units of max(1, largest entry)).
     """
-    if len(W0) > 1 or m.C.size:
+    if len(W0) > 1 or m.C.size or not _near(m, W0[0]):
         return None
     k, d = W0.shape[1:]
-    X = W0[0] @ m.basis[0]
-    sizes = np.linalg.norm(X, axis=0)
+    basis = _basis(m, W0[0], P0[0], atol)
+    X = W0[0] @ basis
+    top = _largest(X, 0)
+    sizes = top * np.linalg.norm(X / top, axis=0)  # a square of what is huge would overflow
     order = np.argsort(-sizes, kind="stable")
     r, X = int((sizes > _nothing(X, atol)).sum()), X[:, order]
     if r > min(k, d):
@@ -68,7 +75,7 @@ def aligned(m: Moments, W0: Array, P0: Array, V0: Array | None, atol: float = SA
     Q = _completed(Q)
     rest = Q[:, r:].T @ P0[0] @ Q[:, r:]  # where W0 is 0 any basis will do that makes P0 diagonal
     Q[:, r:] = Q[:, r:] @ np.linalg.eigh((rest + rest.T) / 2)[1]
-    basis = m.basis[0][:, order]
+    basis = basis[:, order]
     w, p = Q.T @ X, Q.T @ P0[0] @ Q
     v = None if V0 is None else Q.T @ V0[0] @ basis
     if not all(_falls_apart(M, atol) for M in (w, p, v) if M is not None):
@@ -80,19 +87,45 @@ def aligned(m: Moments, W0: Array, P0: Array, V0: Array | None, atol: float = SA
     )  # fmt: skip
 
 
+def _near(m: Moments, W0: Array) -> bool:
+    """Whether the columns of W0 U are orthogonal but for what `_basis` may mend: one product tells most starts apart."""
+    X = W0 @ m.basis[0]
+    X = X / _largest(X)
+    S = X.T @ X
+    return bool(np.abs(S).sum() <= (1 + NEAR) * np.trace(S))
+
+
+def _basis(m: Moments, W0: Array, P0: Array, atol: float) -> Array:
+    """The moments' basis (d, d) with pairs turned towards what makes W0ᵀW0 and W0ᵀP0W0 diagonal too.
+
+    Rounding turns the vectors of two close eigenvalues into each other by 1e-16 over their gap, which A and C do not see
+    but the start does. No turn couples what A or C keeps apart by more than may be dropped.
+    """
+    U, a, c = m.basis[0], m.a[0], m.c[0]
+    X = W0 @ U
+    X = X / _largest(X)
+    S = X.T @ (P0 / _largest(P0)) @ X
+    K = turns([np.diag(a / _largest(a)), np.diag(c / _largest(c)), X.T @ X, (S + S.T) / 2])
+    for x in (a, c):
+        K = np.where(np.abs(K * (x[:, None] - x)) <= _nothing(x, atol), K, 0.0)
+    return U - U @ K
+
+
+def _largest(M: Array, axis: int | None = None) -> Array:
+    """The largest |entry|, 1 where all are 0: to be divided by."""
+    largest = np.abs(M).max(axis, initial=0.0)
+    return np.where(largest > 0, largest, 1.0)
+
+
 def _nothing(M: Array, atol: float) -> float:
     """Entries of M up to this may be dropped, see `aligned`."""
     largest = float(np.abs(M).max(initial=0.0))
-    return min(SAME * largest, atol * max(1.0, largest))
+    return min(ROUNDING * largest, atol * max(1.0, largest))
 
 
 def _falls_apart(M: Array, atol: float) -> bool:
     """Whether all that M (n, m) couples may be dropped, see `aligned`."""
-    n, m = M.shape
-    own = np.zeros(max(n, m))
-    own[: min(n, m)] = np.abs(np.diagonal(M))
-    coupled = SAME * np.minimum(own[:n, None], own[None, :m])
-    return bool((np.abs(off_diagonal(M)) <= np.maximum(coupled, _nothing(M, atol))).all())
+    return bool((np.abs(off_diagonal(M)) <= _nothing(M, atol)).all())
 
 
 def _completed(Q: Array) -> Array:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,23 +13,20 @@ from dynamics import matrix_clock as clock
 from dynamics import matrix_driver as driver
 from dynamics.matrix_explicit import TABLEAU
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR, narrow
+from dynamics.matrix_input import FlowError, real
 from dynamics.matrix_lanes import LEFT, advance_lanes
+from dynamics.matrix_moments import Moments
 from dynamics.matrix_samples import slim
 from dynamics.run import Array
 from dynamics.solver import ATOL, BLOW_UP, RTOL, SolverError
 from dynamics.stabilised_tableau import table
 
+TINY = float(np.finfo(float).tiny)  # the least atol: so an error of 0 where the tolerance would be 0 is 0, and no NaN
 METHODS = {"auto": driver.AUTO, "DOP853": driver.EXPLICIT, "RKL4": driver.STABILISED}
 MAX_EVALUATIONS = 2_000_000  # hours at d = 512: whoever gets here has asked for more than the flow can give
-SAME = 1e-12  # of a matrix: how far A may be from symmetric; of two modes: what may couple them (it grows as they grow)
-ROUNDING = 2e-14  # of the largest entry: 100 ulp; rotations into the common basis leave 60 at d = 16 (random spectra)
 LANE_STATES = (
     2 * 24**2
 )  # entries of a state up to which lanes beat BLAS: 1.2x at d = 24, where four members leave the cache
-
-
-class FlowError(ValueError):
-    """Matrices, rates or times that do not fit together; the message says which and what to give instead."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,8 @@ class Stepping:
 
     method: "DOP853" (explicit, order 8), "RKL4" (stabilised explicit, order 4, for stiff spectra), or "auto": DOP853, with
     the spectral radius of the Jacobian measured on the way, and RKL4 while stability holds DOP853's step and RKL4 is the
-    cheaper. Raises FlowError.
+    cheaper. atol is what entries near 0 may be wrong by; 0 asks for rtol of every entry, which one that passes through 0, or is
+    rounding of others, may not be able to give. Raises FlowError.
     """
 
     rtol: float = RTOL
@@ -47,10 +44,11 @@ class Stepping:
     method: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
+        if not isinstance(self.method, str) or self.method not in METHODS:
             raise FlowError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
-        if not (0 < self.rtol < 1 and 0 <= self.atol < np.inf):
-            raise FlowError(f"rtol = {self.rtol:g}, atol = {self.atol:g}: give 0 < rtol < 1 and atol >= 0")
+        rtol, atol = real("rtol", self.rtol), real("atol", self.atol)
+        if rtol.ndim or atol.ndim or not (0 < rtol < 1 and 0 <= atol < np.inf):
+            raise FlowError(f"rtol = {self.rtol}, atol = {self.atol}: give one number 0 < rtol < 1 and one atol >= 0")
 
 
 DEFAULT = Stepping()
@@ -82,38 +80,6 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Moments:
-    """A = U diag(a) Uᵀ and C in that basis U: its diagonal c (1 or B, d), and all of it, C (…, d, d), unless it is diagonal.
-
-    A and C count as commuting, and C as diagonal, if what lies off both diagonals is within ROUNDING of the largest entry:
-    more could seed a mode that grows to order one.
-    """
-
-    basis: Array
-    a: Array
-    c: Array
-    C: Array
-
-    @staticmethod
-    def of(A: Array, C: Array, B: int, d: int) -> Moments:
-        A, C = members("A", A), members("C", C)
-        for name, M in (("A", A), ("C", C)):
-            if M.shape not in ((1, d, d), (B, d, d)) or not np.isfinite(M).all():
-                raise FlowError(f"{name} has shape {M.shape[1:]}: give a finite ({d}, {d}) matrix, or one a member")
-        scale = np.linalg.norm(A, axis=(1, 2), keepdims=True)
-        if (np.abs(A - A.mT) > SAME * scale).any():
-            raise FlowError("A = E[x xᵀ] must be symmetric: pass (A + Aᵀ)/2")
-        A, C = np.broadcast_arrays(A, C)
-        shared = _shared_basis(A, C)
-        a, c = (shared.mT @ M @ shared for M in (A, C))
-        if _diagonal(a) and _diagonal(c):
-            return Moments(shared, _diag(a), _diag(c), np.zeros((len(A), d, 0)))
-        values, U = np.linalg.eigh(A)
-        C = U.mT @ C @ U
-        return Moments(U, values, _diag(C), np.ascontiguousarray(C))
-
-
-@dataclass(frozen=True)
 class Problem:
     """kind (whose velocity, `dynamics.matrix_field`), sizes k, d, whether the target is an EMA and the predictor kept
     symmetric, moments, rates (B, 4), starts y0 (B, n), and the pairs of the flow on samples, arranged for k outputs."""
@@ -138,23 +104,21 @@ class Problem:
         t = real("t", t)
         if t.ndim != 1 or not len(t) or not np.isfinite(t).all() or (np.diff(t) <= 0).any():
             raise FlowError("t must be a rising row of finite times, t[0] the start")
-        if not all(0 < level < np.inf for level in levels):
-            raise FlowError(f"levels = {levels}: give finite shares > 0 of ‖W0‖")
         if not np.isfinite(self.y0).all():
             raise FlowError("the start has an entry that is not finite: check W0, P0 and V0")
         B, n = self.y0.shape
         out, stats, passages = np.empty((B, len(t), n)), np.empty((B, 7)), np.full((B, len(levels)), np.nan)
-        m, rtol, todo = self.moments, max(how.rtol, 1e-14), np.arange(B)
+        m, rtol, atol, todo = self.moments, max(how.rtol, 1e-14), max(how.atol, TINY), np.arange(B)
         a, c, C = (np.ascontiguousarray(np.broadcast_to(M, (B, *M.shape[1:]))) for M in (m.a, m.c, m.C))
         if self._fits_lanes(len(t), how, levels):
             advance_lanes(
-                TABLEAU, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, rtol, how.atol,
+                TABLEAU, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, rtol, atol,
                 how.method == "auto", BLOW_UP, MAX_EVALUATIONS, stats,
             )  # fmt: skip
             todo = np.flatnonzero(stats[:, clock.STATUS] == LEFT)
         driver.advance_all(
             TABLEAU, table(), self.kind, self.k, self.d, self.ema, self.symmetric, a, c, C, self.rates, *self.samples, todo,
-            self.y0.copy(), t, out, np.log(np.array(levels, float)), passages, rtol, how.atol, METHODS[how.method],
+            self.y0.copy(), t, out, np.log(np.array(levels, float)), passages, rtol, atol, METHODS[how.method],
             BLOW_UP, MAX_EVALUATIONS, stats,
         )  # fmt: skip
         _raise_failures(stats, how.rtol)
@@ -184,68 +148,9 @@ def _raise_failures(stats: Array, rtol: float) -> None:
     who = f"member {i} of {len(stats)}" if len(stats) > 1 else "the flow"
     what = {
         clock.BLEW_UP: f"blew up near t = {when:.4g} (a weight passed {BLOW_UP:g}): shorten t or start smaller",
-        clock.TOO_SMALL: f"could take no step at t = {when:.4g}: the field is not smooth there at rtol = {rtol:g}; loosen rtol",
+        clock.TOO_SMALL: f"could take no step at t = {when:.4g}: the field is not smooth there at rtol = {rtol:g}; loosen rtol, or "
+        "give a larger atol",
         clock.TOO_MANY: f"needed more than {MAX_EVALUATIONS} evaluations by t = {when:.4g}: give a smaller t_end or "
-        "smaller rates (from Python, or a looser rtol, or method='RKL4')",
+        "smaller rates (from Python, or a looser rtol, a larger atol, or method='RKL4')",
     }[int(stats[i, clock.STATUS])]
     raise SolverError(f"{who} {what}")
-
-
-def real(name: str, value: Any) -> Array:
-    """A new array of float64. Raises FlowError for what is complex, text or ragged."""
-    try:
-        return np.asarray(value).astype(float, casting="same_kind")
-    except (TypeError, ValueError):
-        raise FlowError(f"{name} is not made of real numbers: give a number or an array of them") from None
-
-
-def members(name: str, value: Any) -> Array:
-    """Matrices (B, n, m) of B >= 1 members, from such, or from one matrix (n, m). Raises FlowError."""
-    X = real(name, value)
-    if X.ndim not in (2, 3) or not X.size:
-        raise FlowError(f"{name} has shape {X.shape}: give a matrix, or one a member on an axis before it")
-    return X if X.ndim == 3 else X[None]
-
-
-def rates(B: int, *values: Any) -> Array:
-    """(B, 4), padded with zeros."""
-    out = np.zeros((B, 4))
-    for i, value in enumerate(values):
-        value = real("a rate", value)
-        if value.shape not in ((), (B,)) or not np.isfinite(value).all() or (value < 0).any():
-            raise FlowError(f"a rate has shape {value.shape} or a value below 0: give a number >= 0, or {B} of them")
-        out[:, i] = value
-    return out
-
-
-def _shared_basis(A: Array, C: Array) -> Array:
-    """Eigenvectors (..., d, d) of A + √2 C: where the two commute, of both.
-
-    Close eigenvalues of the sum leave its vectors turned into each other by far more than rounding, though A or C tells
-    them apart: one least-squares rotation of each pair, of first order, takes both off-diagonals back to rounding.
-    """
-    both = A, (C + C.mT) / 2
-    U = np.linalg.eigh(both[1] + A / np.sqrt(2))[1]
-    seen = [U.mT @ M @ U for M in both]
-    seen = [(M + M.mT) / 2 for M in seen]  # symmetric to the bit, else the turns below are no rotations
-    gaps = [_diag(M)[..., :, None] - _diag(M)[..., None, :] for M in seen]
-    square = gaps[0] ** 2 + gaps[1] ** 2
-    turn = (seen[0] * gaps[0] + seen[1] * gaps[1]) / np.where(square > 0, square, 1.0)
-    return U - U @ np.where(np.abs(turn) < 1e-8, turn, 0.0)  # 1e-8: its square, which this leaves out, is rounding
-
-
-def _diagonal(M: Array) -> bool:
-    """Off-diagonal entries of M (..., n, m) are rounding against its largest."""
-    return bool((np.abs(off_diagonal(M)) <= ROUNDING * np.abs(M).max(initial=0.0)).all())
-
-
-def off_diagonal(M: Array) -> Array:
-    """M (..., n, m) with its diagonal set to 0."""
-    off = M.copy()
-    i = range(min(M.shape[-2:]))
-    off[..., i, i] = 0
-    return off
-
-
-def _diag(M: Array) -> Array:
-    return np.ascontiguousarray(np.diagonal(M, axis1=-2, axis2=-1))

@@ -32,14 +32,25 @@ def covers(setting: Setting, d: int) -> bool:
 
 
 def solve(
-    setting: Setting, A: Array, C: Array, W0: Array, P0: Array, V0: Array, t: Array, levels: Sequence[float]
+    setting: Setting,
+    A: Array,
+    C: Array,
+    W0: Array,
+    P0: Array,
+    V0: Array,
+    t: Array,
+    levels: Sequence[float],
+    atol: float,
 ) -> tuple[Solution, dict[str, Any]]:
-    """(Solution with y = [W | P | V] (T, 1, n) and the passages of ‖W‖ / ‖W0‖ through the levels, facts) at rtol 1e-10.
+    """(Solution with y = [W | P | V] (T, 1, n) and the passages of ‖W‖ / ‖W0‖ through the levels, facts) at rtol 1e-10 and atol.
 
     facts: method, evaluations, spectral_radius (the largest measured of the Jacobian, per unit of t; None: fewer steps
     than the first look takes), and chosen_because, the sentence that the measurement leads to.
     """
-    from dynamics.matrix_flow import predictor_flow  # loads the compiled kernels: only for Settings that use them
+    from dynamics.matrix_flow import (
+        Stepping,
+        predictor_flow,
+    )  # loads the compiled kernels: only for Settings that use them
 
     o, training = setting.objective, setting.training
     held = o.predictor == "none"  # P stays as it is
@@ -47,6 +58,7 @@ def solve(
     run = predictor_flow(
         W0, P0, A, C, t, V0=V0 if o.target == "ema" else None, alpha_p=0.0 if held else training.alpha_p, eta=training.eta,
         eta_p=0.0 if held else eta_p, beta=training.beta, symmetric=o.predictor == "symmetric", levels=tuple(levels),
+        stepping=Stepping(atol=atol),
     )  # fmt: skip
     W, P, V = run.W, run.P, run.V
     assert P is not None  # this flow has a predictor

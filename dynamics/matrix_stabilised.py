@@ -9,11 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from dynamics.matrix_compiled import compiled
-from dynamics.matrix_explicit import STAGES, combine, copy, norm
+from dynamics.matrix_explicit import EPS, STAGES, combine, copy, norm
 from dynamics.matrix_field import velocity
 from dynamics.stabilised_tableau import ERROR, LENGTH, STAGE, A, B
 
-EPS = 2.0**-52
 GROWTH = 1.2  # of a step; with RKC's 3 a sixth of the steps are rejected, and the stiff flows of benchmarks/ cost a third more
 
 

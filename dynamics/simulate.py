@@ -11,7 +11,7 @@ import numpy as np
 from dynamics import invariance, matrix_setting, modes, predictor
 from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
-from dynamics.solver import integrate
+from dynamics.solver import ATOL, integrate
 from dynamics.stacked import Stacked
 from dynamics.start import shared_basis, start
 from dynamics.views import Moments, moments
@@ -19,6 +19,7 @@ from dynamics.views import Moments, moments
 COLLAPSED = 1e-2  # collapse_time: when ‖W‖ has fallen to this share of its start
 TINY = 1e-300  # below any norm: keeps the logarithm of an exact 0 finite
 ESCAPED = 2.0  # escape_time: when it has grown to this multiple
+SMALL = 1e-2  # ‖W(0)‖ below which atol falls in proportion: the levels of both times are shares of it
 
 EVENTS = ("collapse_time", "escape_time")
 
@@ -57,11 +58,11 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
 
     levels = (COLLAPSED, ESCAPED) if timed else ()
     events = tuple(lambda y, level=level: grown(y) - np.log(level) for level in levels)
-    t = times(first)
+    t, atol = times(first), _tolerance(W0)
     if len(settings) == 1 and matrix_setting.covers(first, W0.shape[-1]):
-        out, facts = matrix_setting.solve(first, problem.A[0], problem.C[0], W0[0], P0[0], V0[0], t, levels)
+        out, facts = matrix_setting.solve(first, problem.A[0], problem.C[0], W0[0], P0[0], V0[0], t, levels, atol)
     else:
-        out = integrate(field, pack.join(W0, P0, V0), t, events=events)
+        out = integrate(field, pack.join(W0, P0, V0), t, atol=atol, events=events)
         facts = {"method": out.method, "evaluations": out.evaluations}
     return [
         _run(
@@ -75,6 +76,12 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
         )
         for i, s in enumerate(settings)
     ]
+
+
+def _tolerance(W0: Array) -> float:
+    """atol for starts W0 (B, k, d): ATOL, or less in proportion to the smallest that is not 0."""
+    sizes = np.linalg.norm(W0, axis=(1, 2))
+    return ATOL * min(1.0, float(sizes.min(initial=SMALL, where=sizes > 0)) / SMALL)
 
 
 def _fitting_starts(settings: Sequence[Setting]) -> list[tuple[Array, Array, Array]]:
@@ -133,14 +140,15 @@ def _run(setting: Setting, t: Array, pack: _Packing, problem: Stacked, y: Array,
 
 
 def _drift(setting: Setting, t: Array, W: Array, P: Array) -> dict[str, float]:
-    """Largest departure of each conserved quantity from its law, relative to the weights; {} where none is conserved."""
+    """Largest departure of each conserved quantity from its law, relative to ‖W‖² + ‖P‖² / alpha_p; {} where none is conserved."""
     o, tr = setting.objective, setting.training
     if o.loss != "predictor" or o.predictor != "linear" or not o.stop_gradient or tr.eta_p not in (None, tr.eta):
         return {}
     C0 = predictor.balance(W[0], P[0], tr.alpha_p)
     law = np.exp(-2 * tr.eta * t)[:, None, None] * C0
     gap = np.linalg.norm(predictor.balance(W, P, tr.alpha_p) - law, axis=(1, 2))
-    return {"balance": float(gap.max() / (np.linalg.norm(W, axis=(1, 2)).max() ** 2 + 1e-300))}
+    size = (np.linalg.norm(W, axis=(1, 2)) ** 2 + np.linalg.norm(P, axis=(1, 2)) ** 2 / tr.alpha_p).max()
+    return {"balance": float(gap.max() / max(size, TINY))}
 
 
 def exact(setting: Setting) -> Run:
@@ -150,13 +158,16 @@ def exact(setting: Setting) -> Run:
     (start = "parabola", commuting moments, no weight decay, online target) through Lambert's W.
     """
     m, o, t = moments(setting), setting.objective, times(setting)
-    W0, P0, _ = start(setting)
+    W0, P0, V0 = start(setting)
     eye = np.eye(m.d) * setting.training.eta
     if o.loss == "invariance":
-        return _exact_run(setting, t, invariance.closed_form(W0, m.S + eye, t), P0)
+        W = invariance.closed_form(W0, m.S + eye, t)
+        V = invariance.target_form(W0, V0, m.S + eye, setting.training.beta, t) if o.target == "ema" else W
+        return _exact_run(setting, t, W, P0, V)
     if o.loss == "predictor" and o.predictor == "none" and o.target == "online" and m.symmetric:
         M = m.A - m.C if o.stop_gradient else m.S
-        return _exact_run(setting, t, invariance.closed_form(W0, M + eye, t), P0)
+        W = invariance.closed_form(W0, M + eye, t)
+        return _exact_run(setting, t, W, P0, W)
     if _on_parabola(setting, m):
         return _parabola_run(setting, m, t, W0, P0)
     raise NoClosedForm("no closed form is known for this Setting: use the flow rung")
@@ -182,14 +193,14 @@ def _parabola_run(setting: Setting, m: Moments, t: Array, W0: Array, P0: Array) 
     P = np.zeros((len(t), *P0.shape))
     W[:, :r] = (p / np.sqrt(setting.training.alpha_p))[:, :, None] * basis.T
     P[:, range(r), range(r)] = p
-    return _exact_run(setting, t, W, P)
+    return _exact_run(setting, t, W, P, W)
 
 
-def _exact_run(setting: Setting, t: Array, W: Array, P: Array) -> Run:
+def _exact_run(setting: Setting, t: Array, W: Array, P: Array, V: Array) -> Run:
     """Velocities come from the field at the exact state, so that flow claims can be asked of this Run too."""
     P = np.broadcast_to(P, (len(t), *P.shape[-2:])).copy()
     problem = Stacked.of([setting])
-    velocities = [problem.velocity(W[j : j + 1], P[j : j + 1], W[j : j + 1]) for j in range(len(t))]
-    obs = {"W": W[None], "P": P[None], "V": W[None], "loss": problem.loss(W, P, W)[None]}
+    velocities = [problem.velocity(W[j : j + 1], P[j : j + 1], V[j : j + 1]) for j in range(len(t))]
+    obs = {"W": W[None], "P": P[None], "V": V[None], "loss": problem.loss(W, P, V)[None]}
     obs |= {n: np.stack(v, axis=1) for n, v in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)}
     return Run(setting, "exact", t, obs, {"method": "closed form", "drift": _drift(setting, t, W, P)})

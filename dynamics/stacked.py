@@ -51,7 +51,7 @@ class Stacked:
         if o.loss == "invariance":
             S = self.A + self.B - self.C - self.C.mT
             dW = invariance.field(W, S, self.eta)
-            return dW, np.zeros_like(P), dW
+            return dW, np.zeros_like(P), predictor.target_field(W, V, self.beta) if o.target == "ema" else dW
         V = V if o.target == "ema" else W
         if o.predictor == "optimal":
             P = predictor.optimal_predictor(W, V, self.A, self.C)

@@ -46,5 +46,12 @@ def test_closed_form_is_that_of_the_invariance_flow() -> None:
     q = np.linalg.svd(W, compute_uv=False) ** 2
     q /= q.sum(-1, keepdims=True)
     assert np.allclose(flow.effective_rank(), np.exp(-(q * np.log(q)).sum(-1)), rtol=1e-10)  # of a spectrum to 1e-12
+    for wrong, says in (
+        (W0 * 1j, "not made of real"),
+        ([[1, 2], [3]], "not made of real"),
+        (W0[:, :0], "k and d >= 1"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            LinearFlow.of(wrong, S[: np.shape(wrong)[1], :0] if says[0] == "k" else S, t)
     with pytest.raises(ValueError, match="symmetric"):
         LinearFlow.of(W0, rng.standard_normal((5, 5)), t)

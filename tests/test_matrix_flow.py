@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 from matrix_cases import GLOBAL, TIMES, distance, gradient_flow, plain, problem
+from scipy.linalg import expm
 
 from dynamics import predictor
 from dynamics.matrix_flow import (
@@ -19,8 +22,8 @@ from dynamics.matrix_flow import (
     info_nce_sample_flow,
     predictor_flow,
 )
-from dynamics.matrix_problem import Moments
-from dynamics.solver import ATOL
+from dynamics.matrix_moments import Moments
+from dynamics.solver import ATOL, SolverError
 from full_models.losses import info_nce
 
 
@@ -99,11 +102,36 @@ def test_a_small_mode_that_grows_is_kept(seed: float, atol: float) -> None:
     assert distance(alone.W[-1], [[0.3, 0.0]]) < GLOBAL  # without a seed nothing grows
 
 
-@pytest.mark.parametrize(("small", "form"), [(0.2, "modes"), (1e-3, "matrix")])
-def test_what_lies_between_modes_is_judged_by_the_smaller(small: float, form: str) -> None:
-    """1e-13 is rounding beside 0.2 (1e-12 of it may go), and is kept beside 1e-3, with which it may grow."""
-    P0 = np.array([[0.7, 1e-13], [1e-13, small]])
-    assert predictor_flow(0.5 * np.eye(2), P0, np.eye(2), SLOW_AND_FAST, TIMES).facts.form == form
+@pytest.mark.parametrize("atol", [ATOL, 1e-30])
+def test_a_small_coupling_that_grows_is_kept(atol: float) -> None:
+    """5e-14 in P0 drives W[0, 1], which grows like e^{(1.1 (2 - 1.1) - 0.2) t}: faster than either mode."""
+    W0, P0, t = np.diag([0.8, 0.6]), np.array([[1.1, 0.0], [5e-14, 0.1]]), np.array([0.0, 60.0])
+    rates = {"alpha_p": 0.0, "eta": 0.2, "eta_p": 0.0, "stepping": Stepping(atol=atol)}
+    run = predictor_flow(W0, P0, np.eye(2), np.diag([0.7, 2.0]), t, **rates)
+    true = expm(60 * (2.0 * P0.T - P0.T @ P0 - 0.2 * np.eye(2))) @ W0[:, 1]  # P stands still: the flow is linear
+    assert true[0] > 1e7 and run.W[-1, 0, 1] == pytest.approx(true[0], rel=GLOBAL)
+
+
+@pytest.mark.parametrize("d", [16, 64])
+def test_rounding_couples_no_modes(d: int) -> None:
+    """Random spectra have gaps of 1e-3 and less, over which rounding turns eigenvectors by 1e-13."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        U, O = (np.linalg.qr(rng.standard_normal((d, d)))[0] for _ in range(2))
+        A, C = ((U * spectrum) @ U.T for spectrum in (1.0 + rng.random(d), rng.random(d)))
+        W0, P0 = (O * (0.3 + rng.random(d))) @ U.T, (O * (0.3 + rng.random(d))) @ O.T
+        q = {"W0": W0, "P0": P0, "A": (A + A.T) / 2, "C": (C + C.T) / 2, "t": TIMES}
+        assert predictor_flow(**q).facts.form == "modes"
+        q["P0"] = P0 + 2e-12 * np.eye(d)[rng.permutation(d)]
+        assert predictor_flow(**q).facts.form == "matrix"
+
+
+@pytest.mark.parametrize("W0", [[[0.5, 0.1], [0.2, 0.4]], [[0.5, 0.0], [0.0, 0.4]]])
+def test_a_start_whose_square_overflows_is_no_start_of_zeros(W0: list) -> None:
+    huge = 1e155 * np.array(W0)
+    assert (predictor_flow(huge, np.eye(2), np.eye(2), np.eye(2), np.zeros(1)).W[0] == huge).all()
+    with pytest.raises(SolverError, match="blew up near t = 0"):
+        predictor_flow(huge, np.eye(2), np.eye(2), np.eye(2), TIMES)
 
 
 def test_moments_that_couple_modes_a_little_do_not_commute() -> None:
@@ -165,26 +193,34 @@ Q = problem(0, 2, 3, commuting=True)
 @pytest.mark.parametrize(
     ("change", "says"),
     [({"P0": np.eye(3)}, "P0 has shape"), ({"A": np.eye(2)}, "A has shape"), ({"A": np.triu(np.ones((3, 3)))}, "must be symmetric"),
-     ({"t": np.array([1.0, 0.0])}, "rising"), ({"eta": -1.0}, "a rate"),
-     ({"W0": np.full((2, 3), np.nan)}, "not finite"), ({"C": np.full((3, 3), np.inf)}, "C has shape"),
-     ({"beta": np.ones(2)}, "a rate"), ({"V0": np.ones((3, 3))}, "V0 has shape"),
+     ({"A": np.ones((4, 3, 3))}, r"A has shape \(4, 3, 3\)"), ({"W0": [[1, 2], [3]]}, "W0 is not made"),
+     ({"t": np.array([1.0, 0.0])}, "rising"), ({"eta": -1.0}, "a rate is -1"), ({"eta": np.nan}, "a rate is nan"),
+     ({"W0": np.full((2, 3), np.nan)}, "W0 has an entry that is not finite"), ({"P0": np.diag([np.inf, 1.0])}, "P0 has an entry"), ({"V0": np.full((2, 3), np.inf)}, "V0 has an entry"), ({"C": np.full((3, 3), np.inf)}, "C has shape"),
+     ({"beta": np.ones(2)}, "a rate has shape"), ({"V0": np.ones((3, 3))}, "V0 has shape"),
      ({"W0": np.ones((1, 1, 2, 3))}, "W0 has shape"), ({"W0": 1.0}, "W0 has shape"), ({"W0": np.ones((0, 2, 3))}, "W0 has shape"),
      ({"W0": np.ones((2, 3)) * 1j}, "W0 is not made of real"), ({"P0": [["a"]]}, "P0 is not made"), ({"V0": [[1], [1, 2]]}, "V0 is not"),
      ({"C": np.ones(3)}, "C has shape"), ({"A": 1.0}, "A has shape"), ({"eta": "small"}, "a rate is not"), ({"t": "long"}, "t is not"),
-     ({"levels": (0.5, -1.0)}, "levels ="), ({"levels": (0.0,)}, "levels ="), ({"levels": (np.nan,)}, "levels =")],
+     ({"levels": (0.5, -1.0)}, "levels ="), ({"levels": (0.0,)}, "levels ="), ({"levels": (np.nan,)}, "levels ="),
+     ({"levels": np.array([0.5, -2.0])}, "levels ="), ({"levels": 0.5}, "levels ="), ({"levels": ("a",)}, "levels is not made")],
 )  # fmt: skip
 def test_bad_input_gets_one_sentence(change: dict, says: str) -> None:
     with pytest.raises(FlowError, match=says) as caught:
         predictor_flow(**{**Q, "t": TIMES, **change})
     assert "\n" not in str(caught.value)
-    with pytest.raises(FlowError, match="not one of"):
-        Stepping(method="Euler")
-    with pytest.raises(FlowError, match="rtol"):
-        Stepping(rtol=0.0)
+    for method in ("Euler", ["auto"]):
+        with pytest.raises(FlowError, match="not one of"):
+            Stepping(method=method)  # pyright: ignore[reportArgumentType]
+    for rtol in (0.0, "a", np.array([1e-3, 1e-4])):
+        with pytest.raises(FlowError, match="rtol"):
+            Stepping(rtol=rtol)  # pyright: ignore[reportArgumentType]
     with pytest.raises(FlowError, match="temperature"):
         info_nce_flow(Q["W0"], Q["A"], Q["C"], TIMES, tau=0.0)
     with pytest.raises(FlowError, match="temperature"):
         info_nce_flow(Q["W0"], Q["A"], Q["C"], TIMES, tau=np.ones(2))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(FlowError, match="W0 is not made"):
+        info_nce_flow([[1, 2], [3]], Q["A"], Q["C"], TIMES)  # pyright: ignore[reportArgumentType]
+    levels: Any = np.array([0.5, 2.0])  # as good as a tuple
+    assert predictor_flow(**Q, t=TIMES, levels=levels).facts.passages.shape == (1, 2)
     for wrong in (np.ones(3), np.ones((3, 2))):
         with pytest.raises(FlowError, match="C has shape"):
             info_nce_flow(Q["W0"], Q["A"], wrong, TIMES)

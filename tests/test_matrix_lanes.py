@@ -86,6 +86,29 @@ def test_a_member_is_blind_to_its_neighbours() -> None:
     assert (one.facts.evaluations[order] == other.facts.evaluations).all()
 
 
+def test_a_member_is_blind_to_moments_beside_its_own() -> None:
+    """1e-8 off the diagonal of C is no rounding, however large the neighbour's entries."""
+    W, P, I = 0.5 * np.eye(2), 0.5 * np.eye(2), np.eye(2)
+    A, C = np.diag([1.0, 0.8]), np.array([[1.0, 1e-8], [1e-8, 0.7]])
+    alone = predictor_flow(W, P, A, C, TIMES)
+    two = {"W0": (W, 0 * W), "P0": (P, 0 * P), "A": (A, 1e6 * I), "C": (C, 1e6 * I)}
+    stacked: dict = {name: np.stack(X) for name, X in two.items()}
+    beside = predictor_flow(**stacked, t=TIMES)
+    assert distance(alone.W[-1, 0, 1], alone.W[-1, 1, 0]) > 1e-10  # of the 1e-8 that couple them
+    assert distance(alone.W, beside.W[0]) < 1e-14  # the same steps: rounding
+
+
+def test_a_member_that_commutes_steps_as_one_beside_members_that_do_not() -> None:
+    two: list[dict] = [problem(seed, 4, 5, seed == 0) | {"A": np.eye(5)} for seed in range(2)]
+    how = Stepping(1e-4, method="DOP853")
+    alone = predictor_flow(**two[0], t=TIMES, stepping=how)
+    stacked: dict = {name: np.stack([q[name] for q in two]) for name in two[0]}
+    beside = predictor_flow(**stacked, t=TIMES, stepping=how)
+    assert alone.facts.products == 3 and beside.facts.products == 4
+    assert distance(alone.W, beside.W[0]) < 1e-11  # the same steps in the same basis: rounding, amplified
+    assert alone.facts.steps[0] == beside.facts.steps[0]
+
+
 def test_a_stiff_member_is_left_to_the_driver() -> None:
     members, stacked = ensemble(3, 4, 6, commuting=False)
     alpha_p, t, how = np.array([0.5, 1, 2, 4, 8, 3e4]), np.array([0.0, 20.0]), Stepping(1e-4)

@@ -115,6 +115,19 @@ def test_a_tolerance_that_the_low_order_cannot_pay_goes_back_to_the_explicit_met
 
 
 @pytest.mark.parametrize("method", ["auto", "DOP853", "RKL4"])
+@pytest.mark.parametrize("atol", [0.0, 1e-300])
+def test_a_tolerance_of_nothing_bears_entries_of_zero(method: str, atol: float) -> None:
+    I, rtol = np.eye(2), 1e-6 if method == "RKL4" else 1e-10
+    W0, how = np.array([[0.5, 0.1], [0.2, 0.0]]), Stepping(rtol, atol, method)
+    true, _ = plain({"W0": W0, "P0": I / 2, "A": I, "C": I})
+    alone = predictor_flow(W0, I / 2, I, I, TIMES, stepping=how)
+    beside = predictor_flow(np.stack([W0, 0 * W0]), np.stack([I / 2, I / 2]), I, I, TIMES, stepping=how)
+    apart = predictor_flow(np.diag([0.5, 0.0]), I / 2, I, I, TIMES, stepping=how)  # a mode of 0
+    assert distance(alone.W, true) < 1e3 * rtol and distance(beside.W[0], true) < 1e3 * rtol  # as GLOBAL, at this rtol
+    assert not beside.W[1].any() and apart.facts.form == "modes" and not apart.W[:, 1].any()
+
+
+@pytest.mark.parametrize("method", ["auto", "DOP853", "RKL4"])
 def test_blow_up_is_said(method: str) -> None:
     runaway = {**problem(0, 3, 3, True), "A": np.zeros((3, 3)), "C": np.eye(3)}  # nothing holds the growth
     with pytest.raises(SolverError, match="blew up near t"):
