@@ -207,11 +207,6 @@ class _Work:
         driver()
         self.kernels("stiff" if self.method == "stiff" else "explicit")
 
-    def fill(self, S: Array, y: Array, q: Array) -> None:
-        """One member's state and parameters in all lanes: the idle ones step on the spot too, and at 0 a field may raise."""
-        n, first, table = len(y), lanes.EVENTS + 3 * self.e, S.reshape(-1, lanes.LANES)
-        table[first : first + n], table[first + 4 * n : first + 4 * n + len(q)] = y[:, None], q[:, None]
-
     def block(self, out: Ensemble, low: int, high: int) -> tuple[int, int]:
         """Integrate members low to high into out; returns the two."""
         part = slice(low, high)
@@ -224,8 +219,6 @@ class _Work:
         for method in ("stiff",) if self.method == "stiff" else ("explicit", "stiff"):
             kernels, rows = self.kernels(method)
             drive, space = driver(), lanes.workspace(rows)
-            if len(todo) < lanes.LANES:
-                self.fill(space[0], y[todo[0]], q[todo[0]])
             try:
                 stiff = drive(
                     *kernels, *space, todo, y, out.t[part], q, end, self.grid, at, self.stop,

@@ -53,10 +53,15 @@ def shape_of(states: Columns, parameters: Columns, ends: Array) -> Shape:
         raise FieldError(f"columns of shapes {given} do not broadcast together: give scalars or equal shapes") from None
 
 
+def single(x: Any) -> bool:
+    """Is it no array of several numbers, or of one in a row?"""
+    return getattr(x, "ndim", 0) == 0
+
+
 def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries: int) -> None:
     """Raises FieldError unless each can be meant."""
     try:
-        good = 1e-14 <= rtol < 1 and LEAST <= atol < np.inf and np.ndim(rtol) == np.ndim(atol) == 0
+        good = 1e-14 <= rtol < 1 and LEAST <= atol < np.inf and single(rtol) and single(atol)
     except (TypeError, ValueError):  # no number, or more than one
         good = False
     if not good:
@@ -64,7 +69,7 @@ def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries
     if method not in ("auto", "explicit", "stiff"):
         raise FieldError(f"method {method!r} is unknown: choose auto, explicit or stiff")
     try:
-        good = all(np.ndim(x) == 0 and int(x) == x >= 1 for x in (threads, max_tries))
+        good = all(single(x) and int(x) == x >= 1 for x in (threads, max_tries))
     except (TypeError, ValueError, OverflowError):  # no number, or an infinite one
         good = False
     if not good:

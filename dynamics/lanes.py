@@ -160,7 +160,9 @@ def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, stop, when,
         S[T_NEXT * LANES + l] = times[here[1, l]] if here[1, l] < len(times) else np.inf
         return position
     S[ACTIVE * LANES + l] = 0.0
-    S[H * LANES + l] = 0.0  # an idle lane steps on the spot
+    S[H * LANES + l] = 0.0  # an idle lane steps on the spot: where a member is, as at 0 a field may raise
+    for r in range(EVENTS + 3 * events, EVENTS + 3 * events + 4 * n + q.shape[1]):
+        S[r * LANES + l] = S[r * LANES]
     return position
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import typing
 from numba.cpython import numbers
 from numba.extending import lower_builtin
 
@@ -26,7 +25,7 @@ def constant_power(context: Any, builder: Any, signature: Any, arguments: Any) -
     power = signature.args[1].literal_value
     if power >= 0 or context.error_model.raise_on_fp_zero_division:
         return numbers.static_power_impl(context, builder, signature, arguments)
-    inverse = typing.signature(types.float64, types.float64, types.IntegerLiteral(-power))
+    inverse = types.float64(types.float64, types.IntegerLiteral(-power))
     return builder.fdiv(ir.DoubleType()(1.0), numbers.static_power_impl(context, builder, inverse, arguments))
 
 

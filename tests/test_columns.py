@@ -88,8 +88,8 @@ def test_lanes_begin_at_a_line_of_the_cache() -> None:
 def test_masked_numbers_are_refused(where: str) -> None:
     """What is under a mask was integrated like all others; a masked array that masks nothing is like any other."""
     call = {"field": lambda x, k: (-k * x,), "y0": (1.0,), "parameters": (1.0,), "t_end": 1.0}
-    for mask in (0, 1):
-        given = np.ma.array([1.0, 2.0], mask=[0, mask])
+    for mask in (False, True):
+        given = np.ma.array([1.0, 2.0], mask=[False, mask])
         call[where] = given if where == "t_end" else (given,)
         if mask:
             with pytest.raises(FieldError, match=f"{where} holds masked numbers: leave these members out"):
@@ -97,4 +97,4 @@ def test_masked_numbers_are_refused(where: str) -> None:
         else:
             assert integrate_many(**call).ok.all()
     with pytest.raises(FieldError, match="y0 holds masked"):
-        columns(np.ma.array(np.ones((2, 3)), mask=np.eye(2, 3)), "y0")
+        columns(np.ma.array(np.ones((2, 3)), mask=np.eye(2, 3, dtype=bool)), "y0")
