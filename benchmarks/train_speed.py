@@ -22,7 +22,8 @@ import torch  # isort: skip
 from full_models.device import usable
 from full_models.methods import METHODS
 from full_models.parallel import World
-from full_models.replicas import stacked, take_step
+from full_models.replicas import take_step
+from full_models.stack import stacked
 from full_models.training import Recipe
 from full_models.training.material import batches, material
 from full_models.training.steps import make_method, make_optimiser, step_loss

@@ -13,6 +13,7 @@ from dynamics.run import Array
 from dynamics.solver import integrate
 
 LINE_RTOL = 1e-8  # two orders below what a line of one pixel shows
+POINTS = 500  # of each branch
 NEAR = 1e-3  # of c/a: a mode this close to a fixed point, and ten times closer than the saddle p- is, lies in its basin
 
 
@@ -26,22 +27,22 @@ def collapses(p0: float, w0: float, a: float, c: float, alpha_p: float, eta: flo
     if eta <= 0:
         raise ValueError("the basin is defined by fixed points that need weight decay: give eta > 0")
     roots = modes.fixed_points(a, c, eta)
-    if not np.isfinite(roots.p_plus):
+    if w0 == 0 or not np.isfinite(roots.p_plus):
         return True
     saddle, rest = float(roots.p_minus), float(roots.p_plus)
     scale = np.array([1.0, np.sqrt(alpha_p)])  # of p and w: the flow of (p, √alpha_p w) has no alpha_p
     ends = np.array([[0.0, 0.0], [rest, rest]])
     near = np.minimum(NEAR * c / a, 0.1 * np.array([saddle, rest - saddle]))
 
-    def field(_: float, y: Array) -> Array:
-        dp, dw, _v = modes.field(y[:, 0], y[:, 1], y[:, 1], a, c, alpha_p, 0.0, eta, eta)
-        return np.stack([dp, dw], axis=1)
+    def velocity(_: float, y: Array) -> Array:
+        return np.stack(_by_logarithm(y[:, 0], y[:, 1], a, c, alpha_p, eta), axis=1)
 
     horizon = 20.0 / min(eta, a * saddle * max(rest - saddle, NEAR**2 * c / a))  # a p- (p+ - p-): the saddle's own rate
-    y = np.array([[p0, abs(w0)]])
+    y = np.array([[p0, np.log(abs(w0))]])
     for _ in range(10):
-        y = integrate(field, y, np.array([0.0, horizon])).y[-1]
-        inside = np.linalg.norm(y * scale - ends, axis=1) < near
+        y = integrate(velocity, y, np.array([0.0, horizon])).y[-1]
+        p, w = y[0, 0], np.exp(y[0, 1])
+        inside = np.linalg.norm(np.array([p, w]) * scale - ends, axis=1) < near
         if inside.any():
             return bool(inside[0])
     raise ValueError(f"({p0}, {w0}) lies too close to the boundary of the basin to tell: move it")
@@ -66,13 +67,18 @@ def separatrix(a: float, alpha_p: float, eta: float, low: float, high: float) ->
     values, vectors = np.linalg.eig(modes.jacobian(saddle[0], saddle[1], a, 1.0, alpha_p, eta))
     direction = np.real(vectors[:, np.argmin(np.real(values))])
 
-    def backwards(_: float, y: Array) -> Array:  # by arc length, so that no branch blows up
-        dp, dw, _v = modes.field(y[:, 0], y[:, 1], y[:, 1], a, 1.0, alpha_p, 0.0, eta, eta)
-        f = np.stack([dp, dw], axis=1)
-        return -f / np.linalg.norm(f, axis=1, keepdims=True)
+    def backwards(_: float, y: Array) -> Array:  # by arc length in (p, w), so that no branch blows up
+        dp, du = _by_logarithm(y[:, 0], y[:, 1], a, 1.0, alpha_p, eta)
+        return -np.stack([dp, du], axis=1) / np.hypot(dp, np.exp(y[:, 1]) * du)[:, None]
 
-    length = np.linspace(0.0, 2.5, 250)  # longer than the frame is wide
+    # to the frame's sides: along the parabola w is as long as p / √alpha_p
+    length = np.linspace(0.0, 2.5 * (1 + alpha_p**-0.5) * max(abs(low), abs(high), 1 / a), POINTS)
     ends = np.stack([saddle - 1e-6 * direction, saddle + 1e-6 * direction])
-    y = integrate(backwards, ends, length, rtol=LINE_RTOL).y
+    y = integrate(backwards, np.column_stack([ends[:, 0], np.log(ends[:, 1])]), length, rtol=LINE_RTOL).y
     path = np.concatenate([y[::-1, 0], y[:, 1]])
-    return np.column_stack([path[:, 0], path[:, 1] ** 2])
+    return np.column_stack([path[:, 0], np.exp(2 * path[:, 1])])
+
+
+def _by_logarithm(p: Array, u: Array, a: float, c: float, alpha_p: float, eta: float) -> tuple[Array, Array]:
+    """(p', u') with u = log w: under weak decay w falls by e^{-c²(a p/c - 1)²/2 a eta} from p > c/a, and comes back."""
+    return alpha_p * np.exp(2 * u) * (c - a * p) - eta * p, p * (c - a * p) - eta

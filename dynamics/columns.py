@@ -65,6 +65,8 @@ def columns(given: Sequence[ArrayLike] | Array, name: str) -> Columns:
 
 def reals(given: ArrayLike, name: str) -> Array:
     """As an array of floats. Raises FieldError, with the name, for what is no array of real numbers."""
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise FieldError(f"{name} holds masked numbers: leave these members out, or fill them with .filled()")
     try:
         out = np.asarray(given)
     except ValueError:

@@ -73,7 +73,8 @@ def kernels(
         reason = next(reasons, type(error).__name__)  # numba's last lines only say where it was
         raise FieldError(
             f"numba cannot compile {getattr(field, '__name__', field)!r} ({reason.strip()}): write it as arithmetic on "
-            "scalars, with math or numpy functions, returning a tuple"
+            "scalars, with math or numpy functions of single numbers (if and else for np.where, min and max for np.clip), "
+            "returning a tuple"
         ) from error
     row, memory = kernel_source.rows(n, m, e), kernel_source.memory_rows(kind, n, m, e, how)
     held = (("field", "begin", row["k"]), ("events", "begin", row["g"]), ("jacobian", "slopes", row["own"]))
@@ -94,11 +95,11 @@ def _compare(
     numbers, S = generic(n + m), np.zeros((memory + n * n) * lanes.LANES)
     S[row["y"] * lanes.LANES :: lanes.LANES][:n] = numbers[:n]
     S[row["q"] * lanes.LANES :: lanes.LANES][:m] = numbers[n:]
-    fill(S, 0)
     try:
+        fill(S, 0)
         with np.errstate(all="ignore"):
             right = np.array(in_python(function)(*numbers), dtype=float).ravel()
-    except Exception:  # where Python has no numbers there is nothing to compare
+    except Exception:  # where either has no numbers there is nothing to compare
         return
     found = S[first * lanes.LANES :: lanes.LANES][: len(right)]
     told, one = np.isfinite(found) & np.isfinite(right), np.isfinite(found) != np.isfinite(right)

@@ -34,6 +34,8 @@ ATOL = 1e-30  # a mode may decay by thirty orders before its relative digits sto
 BLOCK = 16384  # members gathered at a time: their columns fit the second-level cache
 MAX_TRIES = 100_000  # steps tried by one member; a mild member takes tens
 
+MOST_TRIES = 2**31 - 1  # that can be counted: more ask for no limit
+
 STATUS = (
     "reached its end",
     "stopped at a terminal event",
@@ -106,8 +108,9 @@ def integrate_many(
     or "stiff". progress is called with the number of members done.
 
     Each member's local error, as its method estimates it, is held below rtol max(|y|, |y_new|) + atol (Taylor's method: h |y'|
-    for |y_new|), root mean square over its n states. Failures are said member by member in `status`, never raised. Raises
-    FieldError, a ValueError, for bad input.
+    for |y_new|), root mean square over its n states. Taylor's method takes ninth powers of rates and times: where these lie
+    beyond 1e±30, which fails, choose other units. Failures are said member by member in `status`, never raised. Raises
+    FieldError, a ValueError, for bad input, and for a function that raises by itself.
     """
     states, q = columns(y0, "y0"), columns(parameters, "parameters")
     n, m = len(states), len(q)
@@ -121,8 +124,11 @@ def integrate_many(
     halt = halts(stop, e)
     if jacobian is not None:
         check_jacobian(field, jacobian, first, n)
-    limits = (atol, rtol, max_tries, np.inf if method == "explicit" else lanes.STIFF_COUNT), lanes.ACCEPT
-    work = _Work(field, states, q, ends, shape, events, e, jacobian, method, np.array(limits), grid, halt)
+    limits = (
+        (atol, rtol, min(max_tries, MOST_TRIES), np.inf if method == "explicit" else lanes.STIFF_COUNT),
+        lanes.ACCEPT,
+    )
+    work = _Work(field, states, q, ends, shape, events, e, jacobian, method, np.array(limits, dtype=float), grid, halt)
     size = math.prod(shape)
     out = _unsolved(size, len(grid), n, e)
     spans = [(low, min(low + BLOCK, size)) for low in range(0, size, BLOCK)]
@@ -155,6 +161,15 @@ def _shaped(row: Ensemble, shape: Shape) -> Ensemble:
         row.y.reshape(*shape, n), row.t.reshape(shape), row.at.reshape(len(row.at), *shape, n),
         row.event_times.reshape(*shape, e), *(x.reshape(shape) for x in (row.status, row.stiff, row.steps, row.tries)),
     )  # fmt: skip
+
+
+def joined(first: NDArray[Any], one: Ensemble, two: Ensemble) -> Ensemble:
+    """Members of two ensembles without output times as one of the shape of `first`, true where the first's stand, in order."""
+    out = _shaped(_unsolved(first.size, 0, one.y.shape[-1], one.event_times.shape[-1]), first.shape)
+    for name in ("y", "t", "event_times", "status", "stiff", "steps", "tries"):
+        whole = getattr(out, name)
+        whole[first], whole[~first] = getattr(one, name), getattr(two, name)
+    return out
 
 
 @dataclass(frozen=True)
@@ -192,6 +207,11 @@ class _Work:
         driver()
         self.kernels("stiff" if self.method == "stiff" else "explicit")
 
+    def fill(self, S: Array, y: Array, q: Array) -> None:
+        """One member's state and parameters in all lanes: the idle ones step on the spot too, and at 0 a field may raise."""
+        n, first, table = len(y), lanes.EVENTS + 3 * self.e, S.reshape(-1, lanes.LANES)
+        table[first : first + n], table[first + 4 * n : first + 4 * n + len(q)] = y[:, None], q[:, None]
+
     def block(self, out: Ensemble, low: int, high: int) -> tuple[int, int]:
         """Integrate members low to high into out; returns the two."""
         part = slice(low, high)
@@ -203,10 +223,19 @@ class _Work:
             at[0] = y
         for method in ("stiff",) if self.method == "stiff" else ("explicit", "stiff"):
             kernels, rows = self.kernels(method)
-            stiff = driver()(
-                *kernels, *lanes.workspace(rows), todo, y, out.t[part], q, end, self.grid, at, self.stop,
-                out.event_times[part], status, out.steps[part], out.tries[part], self.limits,
-            )  # fmt: skip
+            drive, space = driver(), lanes.workspace(rows)
+            if len(todo) < lanes.LANES:
+                self.fill(space[0], y[todo[0]], q[todo[0]])
+            try:
+                stiff = drive(
+                    *kernels, *space, todo, y, out.t[part], q, end, self.grid, at, self.stop,
+                    out.event_times[part], status, out.steps[part], out.tries[part], self.limits,
+                )  # fmt: skip
+            except Exception as error:
+                raise FieldError(
+                    f"the field, its events or its Jacobian raise {type(error).__name__} ({error}) for some member, which ends "
+                    "all of them: return math.nan there instead"
+                ) from None
             if not stiff:
                 break
             todo = np.flatnonzero(status == lanes.STIFFENED)

@@ -19,6 +19,10 @@ from dynamics.trace import generic
 
 AGREE = 1e-4  # of a Jacobian's entry, relative: constants of five digits pass, a wrong factor, sign or term does not
 STEP = 1e-5  # of differences, relative to the states: their own error is its square
+FINER = 10.0 ** -np.arange(5)  # times STEP: the steps that are tried
+LEAST = float(
+    np.finfo(float).tiny
+)  # of atol: 1 over a smaller one may be infinite, and that times an error of 0 is no number
 ROUNDING = 1e-14  # of a velocity, relative to its terms: a hundred operations of 1.1e-16 each
 
 
@@ -52,15 +56,15 @@ def shape_of(states: Columns, parameters: Columns, ends: Array) -> Shape:
 def check_numbers(rtol: float, atol: float, method: str, threads: int, max_tries: int) -> None:
     """Raises FieldError unless each can be meant."""
     try:
-        good = 1e-14 <= rtol < 1 and 0 < atol < np.inf
+        good = 1e-14 <= rtol < 1 and LEAST <= atol < np.inf and np.ndim(rtol) == np.ndim(atol) == 0
     except (TypeError, ValueError):  # no number, or more than one
         good = False
     if not good:
-        raise FieldError(f"rtol = {rtol!r}, atol = {atol!r}: give 1e-14 <= rtol < 1 and a finite atol > 0")
+        raise FieldError(f"rtol = {rtol!r}, atol = {atol!r}: give 1e-14 <= rtol < 1 and a finite atol >= {LEAST:.3g}")
     if method not in ("auto", "explicit", "stiff"):
         raise FieldError(f"method {method!r} is unknown: choose auto, explicit or stiff")
     try:
-        good = int(threads) == threads >= 1 and int(max_tries) == max_tries >= 1
+        good = all(np.ndim(x) == 0 and int(x) == x >= 1 for x in (threads, max_tries))
     except (TypeError, ValueError, OverflowError):  # no number, or an infinite one
         good = False
     if not good:
@@ -86,7 +90,10 @@ def count_answers(function: Function, first: Sequence[float], size: int | None, 
 
 def halts(stop: Sequence[bool] | None, events: int) -> NDArray[Any]:
     """(events,) whether each ends a member."""
-    out = np.zeros(events, dtype=bool) if stop is None else np.array(stop, dtype=bool)
+    try:
+        out = np.zeros(events, dtype=bool) if stop is None else np.array(stop, dtype=bool)
+    except ValueError:
+        raise FieldError("stop holds rows of different lengths: give one truth value an event") from None
     if out.shape != (events,):
         raise FieldError(f"stop has shape {out.shape} for {events} events: give one truth value an event")
     return out
@@ -125,6 +132,9 @@ def _tried(function: Function, first: Sequence[float], name: str, takes: str) ->
         raise FieldError(
             f"{name} is of type {type(function).__name__}: write it as a plain function, with def or lambda"
         )
+    code = plain(function).__code__
+    if code.co_kwonlyargcount or code.co_flags & inspect.CO_VARKEYWORDS:
+        raise FieldError(f"{name} takes arguments by keyword alone, behind * or as **: write them in front of it")
     try:
         try:
             return function(*first)
@@ -151,19 +161,23 @@ def _callable_with(function: Function, count: int) -> bool:
 def _disagreement(
     field: Function, jacobian: Function, place: Sequence[float], n: int
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """(J_ij as given, ∂f_i/∂y_j by differences, does no step bring the two together?), each (n, n).
+    """(J_ij as given, ∂f_i/∂y_j by differences, are the two apart?), each (n, n).
 
-    A step that suits one state may be coarse for another: its own size is tried, and the largest state's or 1.
+    A step that suits one state may be coarse for another: its own size is tried, and the largest state's or 1. All may be coarse
+    for a field that changes within less: where none agrees, that step among finer ones decides whose own error is least.
     """
     sizes, given = np.abs(place[:n]), np.array(jacobian(*place), dtype=float)
-    near, wrong = given, np.ones((n, n), dtype=bool)
-    for size in (np.full(n, max(sizes.max(), 1.0)), np.where(sizes > 0, sizes, 1.0)):
-        near, allowed = _differences(field, place, STEP * size)
-        # where there are no differences, nothing is wrong; where the Jacobian is no number, it is
-        wrong &= np.isfinite(near).all() & ~(np.abs(given - near) <= allowed)
+    best, least, wrong = given, np.full((n, n), np.inf), np.ones((n, n), dtype=bool)
+    for finer in FINER:
+        for size in (np.full(n, max(sizes.max(), 1.0)), np.where(sizes > 0, sizes, 1.0)):
+            near, allowed = _differences(field, place, STEP * finer * size)
+            best, least = np.where(allowed < least, near, best), np.fmin(allowed, least)
+            if finer == 1.0:
+                # where there are no differences, nothing is wrong; where the Jacobian is no number, it is
+                wrong &= np.isfinite(near).all() & ~(np.abs(given - near) <= allowed)
         if not wrong.any():
             break
-    return given, near, wrong
+    return given, best, wrong & ~(np.abs(given - best) <= least)
 
 
 def _differences(field: Function, place: Sequence[float], d: Array) -> tuple[Array, Array]:

@@ -19,6 +19,7 @@ SAFETY = 0.87  # of the step that would just reach the tolerance; up to HIGH tim
 OPTIONS = f"error_model='numpy', fastmath={{{', '.join(map(repr, FLAGS))}}}, nogil=True"
 HEAD = f"""from math import inf, isfinite, nan
 from numba import njit
+import dynamics.zero_division
 from dynamics.lane_memory import chosen, memory, paired, weighted
 from dynamics.rough_power import inverse_root, inverse_roots
 from dynamics.vector_width import widest

@@ -126,14 +126,12 @@ def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, stop, when,
     """Put the next member of todo with anything left to do into lane l; returns where todo goes on.
 
     An event that is 0 counts here, whichever way it will leave: a change of sign within the first step would tell one of the two.
+    So it does where the end is the start, too.
     """
     n, events = y.shape[1], when.shape[1]
     while position < len(todo):
         i = todo[position]
         position += 1
-        if t[i] >= t_end[i]:
-            status[i] = DONE
-            continue
         for j in range(n):
             S[(EVENTS + 3 * events + j) * LANES + l] = y[i, j]
         for j in range(q.shape[1]):
@@ -155,8 +153,8 @@ def refill(begin, S, l, here, position, todo, y, t, q, t_end, times, stop, when,
                 when[i, e], sought = t[i], False
                 ended |= stop[e]
             S[(EVENTS + e) * LANES + l] = 1.0 if sought else 0.0
-        if ended:
-            status[i] = STOPPED
+        if ended or t[i] >= t_end[i]:
+            status[i] = STOPPED if ended else DONE
             continue
         here[0, l], here[1, l] = i, np.searchsorted(times, t[i], "right") if len(times) else 0
         S[T_NEXT * LANES + l] = times[here[1, l]] if here[1, l] < len(times) else np.inf
@@ -180,7 +178,7 @@ def trouble(S, l, limits):
 def look(advance, between, dense, S, alone, accept, l, here, n, m, times, at, stop, when):
     """Events and outputs within the step that lane l has just made; DONE, STOPPED or WAITING.
 
-    Of several terminal events the first in time counts, and nothing beyond it happens.
+    Of several terminal events the first in time counts, with those at the same, and nothing beyond it happens.
     """
     if S[ACCEPTED * LANES + l] == 0.0:
         return WAITING
@@ -195,8 +193,8 @@ def look(advance, between, dense, S, alone, accept, l, here, n, m, times, at, st
                     when[i, e] = found
                     S[(EVENTS + e) * LANES + l] = 0.0
                     if terminal:
-                        if stopper >= 0:
-                            when[i, stopper] = nan
+                        for other in range(e):
+                            when[i, other] = nan if when[i, other] > found else when[i, other]
                         last, stopper = found, e
     while S[T_NEXT * LANES + l] <= last:
         within(advance, between, dense, S, alone, accept, l, n, m, events, (S[T_NEXT * LANES + l] - old) / h)

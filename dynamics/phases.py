@@ -6,40 +6,36 @@ t = (a/c²) θ, in which only h = eta a / c² and b = beta a / c² are left (eta
     x' = y (z - x y) - h x      y' = x (z - x y) - h y      z' = b (y - z)
 
 A label is never read off at a finite time: each member is integrated until it is inside a set that provably lies in
-one basin. Write D = y² - x², for which D' = -2 h D exactly.
-
-Online target, z = y: x' = f(x) + D (1 - x), f(x) = x² (1 - x) - h x, one equation driven by a D that only decays.
-    Survival: x >= 1/2 and D > -(1/4 - h), for then x' > 0 at x = 1/2 now and ever after. (h < 1/4)
-    Collapse: x <= x-/2 and D < D0, where x' = 0 at x-/2 for D = D0 > 0: then x' < 0 there ever after.
-EMA target:
-    Collapse: L = x² + y² + (h/b) z² < h²/4, since L' <= -2 h x² - (h - 2|x|) (y² + z²) and L bounds x.
-    Survival: (δ, Q δ) < 1, δ the distance to (x+, x+, x+), Q solving the Lyapunov equation of the Jacobian there, scaled
-    to the radius inside which the quadratic and cubic rest of the field cannot outweigh it (see `survival_form`).
-Without decay (online target) D is conserved and the end follows from x and D alone. Source: Tian et al. 2021, section
-3; the sets are ours.
+one basin (`dynamics.phase_sets`). Where y all but vanishes on the way, its logarithm is integrated. Without decay (online
+target) D = y² - x² is conserved and the end follows from x and D alone. Source: Tian et al. 2021, section 3; the sets are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dynamics import phase_sets
 from dynamics.columns import reals
-from dynamics.ensemble import Ensemble, FieldError, integrate_many
-from dynamics.modes import field, fixed_points, parabola_time
+from dynamics.ensemble import Ensemble, FieldError, integrate_many, joined
+from dynamics.modes import fixed_points, parabola_time
+from dynamics.phase_sets import EMA, ONLINE, Flow
 from dynamics.run import Array
 
 COLLAPSE, SURVIVAL, UNDECIDED = 0, 1, 2
 LEVEL = 1e-3  # of c/a: a weight this much smaller than a healthy one has collapsed, once it is sure to stay
 RTOL = 1e-8
 HORIZON = 1e4  # of the slowest time constants, see `_horizon`
-EDGE = 1e-300  # of a set that holds no point of its edge: added to what must be below 0, it turns 0 alone, which would count
 LARGEST = 1e60  # of a dimensionless number: its fourth powers, in the field, are still finite
+FAINT = 1e-20  # of y: ten orders above the `ATOL` below which an ensemble keeps no digits
 THRESHOLD = 1e-3  # √|1 - 4h| below which the horizon grows no more: |1 - 4h| = 1e-12 is still decided there
+
+Columns = Sequence[Any]  # arrays and numbers
 
 
 @dataclass(frozen=True)
@@ -53,61 +49,6 @@ class Phases:
     end: NDArray[Any]
     time: Array
     run: Ensemble
-
-
-def online(x: Any, y: Any, h: Any, level: Any) -> tuple[Any, Any]:
-    """(x', y') with the target equal to the online network, per unit θ."""
-    dx, dy, _ = field(x, y, y, 1.0, 1.0, 1.0, 0.0, h, h)
-    return dx, dy
-
-
-def online_sets(x: Any, y: Any, h: Any, level: Any) -> tuple[Any, Any]:
-    """Negative inside the sets of the head: (collapse and small, survival). Elementwise, so for arrays too."""
-    D, gap = y * y - x * x, 0.25 - h
-    half = 0.25 - 0.5 * np.sqrt(np.maximum(gap, 0.0))  # x-/2; beyond h = 1/4, where all collapse, any bound serves
-    most = h * half / (1.0 - half) - half * half  # D0
-    collapse = np.maximum(np.maximum(np.abs(y) - level, x - half), D - most)
-    return collapse, np.maximum(np.maximum(0.5 - x, -gap - D + EDGE), EDGE - gap)
-
-
-def ema(x: Any, y: Any, z: Any, h: Any, b: Any, level: Any,
-        qxx: Any, qxy: Any, qxz: Any, qyy: Any, qyz: Any, qzz: Any) -> tuple[Any, Any, Any]:  # fmt: skip
-    """(x', y', z') with an EMA target, per unit θ."""
-    dx, dy, dz = field(x, y, z, 1.0, 1.0, 1.0, b, h, h)
-    return dx, dy, dz
-
-
-def ema_sets(x: Any, y: Any, z: Any, h: Any, b: Any, level: Any,
-             qxx: Any, qxy: Any, qxz: Any, qyy: Any, qyz: Any, qzz: Any) -> tuple[Any, Any]:  # fmt: skip
-    """As online_sets. The field is odd in (y, z), so survival has two points; z's sign says which is meant."""
-    sign, gap = np.copysign(1.0, z), 0.25 - h
-    top = 0.5 + np.sqrt(np.maximum(gap, 0.0))
-    u, v, w = x - top, sign * y - top, sign * z - top
-    form = qxx * u * u + qyy * v * v + qzz * w * w + 2.0 * (qxy * u * v + qxz * u * w + qyz * v * w)
-    L = x * x + y * y + h / b * z * z
-    return np.maximum(np.abs(y) - level, L - 0.25 * h * h), np.maximum(form - 1.0, EDGE - gap)
-
-
-def survival_form(h: Array, b: Array) -> tuple[Array, ...]:
-    """(qxx, qxy, qxz, qyy, qyz, qzz) of Q above, each of the shape of h and b; for h < 1/4, elsewhere unused.
-
-    With JᵀQ + QJ = -1 at the fixed point and |rest| <= √2 (r²/2 + 1.62 x+ r² + 0.39 r³) at distance r, (δ, Qδ) falls
-    where 2 |Q| |rest| < r, hence for r < 1 / (2 √2 |Q| (0.89 + 1.62 x+)) =: ρ <= 1; {(δ, Qδ) < λ_min ρ²} lies inside.
-    (1.62 bounds the form y² + 2xy, 0.39 bounds |x| y² on the unit sphere.)
-    """
-    h, b = np.broadcast_arrays(np.minimum(h, 0.25 * (1 - 1e-12)), b)
-    X, zero = 0.5 + np.sqrt(0.25 - h), np.zeros(h.shape)
-    cross, own = X - 2 * X * X, -X * X - h
-    J = np.stack([own, cross, X, cross, own, X, zero, b, -b], axis=-1).reshape(*h.shape, 3, 3)
-    one = np.eye(3)
-    both = np.einsum("...ki,lj->...ijkl", J, one) + np.einsum("...lj,ki->...ijkl", J, one)  # Q -> JᵀQ + QJ
-    Q = np.linalg.solve(both.reshape(*h.shape, 9, 9), np.broadcast_to(-one.reshape(9, 1), (*h.shape, 9, 1)))
-    Q = Q.reshape(*h.shape, 3, 3)
-    Q = (Q + Q.mT) / 2
-    values = np.linalg.eigvalsh(Q)
-    rho = np.minimum(1.0, 1 / (2 * np.sqrt(2) * values[..., 2] * (0.89 + 1.62 * X)))
-    Q = Q / (values[..., 0] * rho**2)[..., None, None]
-    return tuple(Q[..., i, j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
 
 
 def classify(
@@ -140,19 +81,42 @@ def classify(
         raise FieldError(
             f"a p0/c, a √alpha_p w0/c, tau0 and rates times a/c² must stay below {LARGEST:g}: choose other units"
         )
-    states, parameters, f, sets, slowest = (x, np.abs(y)), (h, level), online, online_sets, h
-    if beta is not None:
-        states, parameters, f, sets = (x, y, tau0 * y), (h, b, level, *survival_form(h, b)), ema, ema_sets
+    if beta is None:
+        flow, states, parameters, slowest = ONLINE, (x, np.abs(y)), (h, level), h
+    else:
+        flow, states, parameters = EMA, (x, y, tau0 * y), (h, b, level, *phase_sets.survival_form(h, b))
         slowest = np.minimum(h, b)
-    inside = np.stack(np.broadcast_arrays(*sets(*states, *parameters)), axis=-1) < 0
+    inside = np.stack(np.broadcast_arrays(*flow.sets(*states, *parameters)), axis=-1) < 0
     ends = np.where(inside.any(-1), 0.0, _horizon(h, slowest))
-    run = integrate_many(f, states, parameters, ends, events=sets, stop=(True, True), rtol=rtol, threads=threads,
-                         progress=progress)  # fmt: skip
+    how = {"stop": (True, True), "rtol": rtol, "threads": threads, "progress": progress}
+    run = _integrated(flow, states, parameters, ends, _faint(h, *states), how)
     hit = np.where(inside, 0.0, run.event_times)
     end = np.where(np.isfinite(hit[..., 0]), COLLAPSE, np.where(np.isfinite(hit[..., 1]), SURVIVAL, UNDECIDED))
     free = (h == 0) & (end == UNDECIDED)
     time = np.where(end == UNDECIDED, np.nan, a / c**2 * np.where(end == COLLAPSE, hit[..., 0], hit[..., 1]))
     return Phases(np.where(free, _without_decay(x, states[1]), end), time, run)
+
+
+def _faint(h: Array, x: Array, *others: Array) -> NDArray[Any]:
+    """Where y may pass below FAINT and grow again: it falls by e^{(x-1)²/2h} at most while x > 1, and grows only where x > 0."""
+    size = np.sqrt(sum(other**2 for other in others))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        least = np.log(size) - np.maximum(x - 1.0, 0.0) ** 2 / (2.0 * h)
+    return (x > 0) & (h > 0) & (size > 0) & (least < math.log(FAINT))
+
+
+def _integrated(
+    flow: Flow, states: Columns, parameters: Columns, ends: Array, faint: NDArray[Any], how: dict[str, Any]
+) -> Ensemble:
+    """All members, the faint by the logarithm."""
+    n, faint = len(states), np.broadcast_to(faint, ends.shape)
+    if not faint.any():
+        return integrate_many(flow.field, states, parameters, ends, events=flow.sets, **how)
+    columns = [np.broadcast_to(column, ends.shape) for column in (*states, *parameters)]
+    plain, logs = ([column[group] for column in columns] for group in (~faint, faint))
+    one = integrate_many(flow.field, plain[:n], plain[n:], ends[~faint], events=flow.sets, **how)
+    two = integrate_many(flow.log_field, flow.to_logs(*logs[:n]), logs[n:], ends[faint], events=flow.log_sets, **how)
+    return joined(~faint, one, replace(two, y=np.stack(flow.from_logs(*np.moveaxis(two.y, -1, 0)), axis=-1)))
 
 
 def _numbers(given: dict[str, Any]) -> dict[str, Array]:
@@ -177,7 +141,7 @@ def _checked(given: dict[str, Any]) -> dict[str, Array]:
     columns = _numbers(given)
     for name in ("a", "c", "alpha_p", "level"):
         if (columns[name] <= 0).any():
-            raise FieldError(f"{name} must be positive: with {name} = 0 there is no second phase to tell apart")
+            raise FieldError(f"{name} must be positive: at 0 there is no second phase to tell apart")
     if (columns["eta"] < 0).any():
         raise FieldError("eta must not be negative: weight decay shrinks weights")
     if "beta" in columns and (columns["beta"] <= 0).any():

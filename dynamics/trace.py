@@ -6,6 +6,7 @@ or a root, has no trace. Letters: y_j states, q_j parameters.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import add, mul, sub, truediv
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 AGREE = 1e-9  # of a trace with its field in numbers: rounding, amplified by differences of nearly equal numbers
+LEAST = float(np.finfo(float).tiny)  # of numbers with all their digits
 MOST_TERMS = 2000  # a field with more is better called than written out
 ARITHMETIC: dict[str, Callable[[float, float], float]] = {"+": add, "-": sub, "*": mul, "/": truediv}
 
@@ -114,10 +116,11 @@ class Trace:
         return self.kept("number", (float(value),), True)
 
     def term(self, op: str, left: Any, right: Any) -> Term:
-        """left op right. Constant factors move outwards and to the front: products then share their varying factors."""
+        """left op right. Constant factors move outwards and to the front: products then share their varying factors. Numbers that
+        leave the range of floats together are refused; parameters may, beyond 1e±150, where the field itself does not."""
         a, b = self.number(left), self.number(right)
         if a.op == b.op == "number":
-            return self.number(ARITHMETIC[op](a.of[0], b.of[0]))
+            return self.number(together(op, a.of[0], b.of[0]))
         one = self.number(1.0)
         if op == "*" and (a is one or b is one):
             return b if a is one else a
@@ -150,6 +153,14 @@ class Trace:
         return self.known[key]
 
 
+def together(op: str, a: float, b: float) -> float:
+    """a op b. Raises NotRational where it overflows, or a product or quotient underflows."""
+    found = ARITHMETIC[op](a, b)
+    if not math.isfinite(found) or (op in "*/" and a != 0 and abs(found) < LEAST):
+        raise NotRational
+    return found
+
+
 def generic(count: int) -> list[float]:
     """Numbers to try a function with: no two alike, none of them 0 or 1."""
     return [0.31 + 0.7 * i / count for i in range(count)]
@@ -178,7 +189,9 @@ def traced(function: Callable[..., Any], n: int, m: int) -> Trace | None:
 
 def reach(terms: Iterable[Any], used: set[Term]) -> None:
     """Adds the terms, and all that they are of."""
-    for x in terms:
+    waiting = [*terms]
+    while waiting:
+        x = waiting.pop()
         if isinstance(x, Term) and x not in used:
             used.add(x)
-            reach(x.of, used)
+            waiting += x.of

@@ -24,9 +24,9 @@ from dynamics.images import Pool, image_pool
 from dynamics.observe import effective_rank, mode_pairs, normalised_commutator, spectrum
 from dynamics.run import Array, Run
 from dynamics.setting import ImageViews, Setting, SettingError
-from full_models.linear import schedule
 from full_models.nets import embed, initial_parameters
-from full_models.pairs import image_pairs
+from full_models.pairs import image_pairs, stream_numbers
+from full_models.schedule import schedule
 
 EVALUATED = 1024  # view pairs on which observables are measured
 NEIGHBOURS = 5
@@ -67,10 +67,11 @@ def train_deep(
     parameters. Raises SettingError where a Setting makes no sense here, or training diverges.
     """
     begin = time.perf_counter()
-    _check(setting, replicas, device)
+    _check(setting, device)
+    numbers = stream_numbers(replicas)
     times, steps, h = schedule(setting, None)
     images = _images(setting, device)
-    rngs = [np.random.default_rng([setting.seed, 6, r]) for r in range(replicas)]
+    rngs = [np.random.default_rng([setting.seed, 6, r]) for r in numbers]
     nets = _start(setting, images.pool.shape, rngs, device)
     batches = image_pairs(images.x, images.pool.paired, setting.training.batch, rngs)
     rows = [_record(setting, nets, images)]
@@ -111,7 +112,7 @@ def loss_of(setting: Setting, nets: Networks, x: Tensor, x_plus: Tensor, shape: 
     return direction(x, x_plus)
 
 
-def _check(setting: Setting, replicas: int, device: str) -> None:
+def _check(setting: Setting, device: str) -> None:
     views, objective = setting.views, setting.objective
     if not isinstance(views, ImageViews):
         raise SettingError(f"{type(views).__name__} are no images: the deep rung needs images views")
@@ -121,8 +122,6 @@ def _check(setting: Setting, replicas: int, device: str) -> None:
         raise SettingError("a deep network has no exact optimal predictor: use linear with a large training.alpha_p")
     if setting.network.tau0 != 1:
         raise SettingError(f"network.tau0 is {setting.network.tau0}: a deep target starts as a copy, so give 1")
-    if replicas < 1:
-        raise SettingError(f"replicas is {replicas}: give a whole number >= 1")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise SettingError(f"device {device!r} is not there: torch sees no CUDA GPU, use device = 'cpu'")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,9 @@ from full_models.batches import Batch, Shape, Stream, stream
 from full_models.device import usable
 from full_models.device_march import DeviceMarch
 from full_models.device_stream import device_stream
-from full_models.linear import NORM_LIMIT, population_loss, schedule
+from full_models.linear import NORM_LIMIT, check_linear, population_loss
+from full_models.pairs import stream_numbers
+from full_models.schedule import schedule
 from full_models.sgd_steps import Batched, Parts, Rates, Weights, aligned_copy, compiled
 
 BLOCK = 2**17  # numbers of a batch block (1 MB in float64): beyond, its arrays come as fresh pages from the system
@@ -56,7 +57,8 @@ def sgd_ensemble(
     diverged: "raise" a SettingError once all are done, or "drop" the Settings in which a replica left ‖·‖ <= 1e6.
     """
     engine = engine or ("compiled" if device == "cpu" else "batched")
-    _check(settings, replicas, seed0, dtype, device, engine, diverged)
+    _check(settings, dtype, device, engine, diverged)
+    numbers = stream_numbers(replicas, seed0)
     groups: dict[tuple[int, int, int], list[int]] = {}
     for i, s in enumerate(settings):
         times, steps, _ = schedule(s, None)
@@ -64,7 +66,6 @@ def sgd_ensemble(
     runs: dict[int, Run] = {}
     for indices in groups.values():
         lanes = [settings[i] for i in indices]
-        numbers = range(seed0, seed0 + replicas)
         begin = time.perf_counter()
         with _fits(device):
             if engine == "compiled":
@@ -82,16 +83,14 @@ def sgd_ensemble(
     return [runs[i] for i in range(len(settings)) if i not in bad]
 
 
-def _check(
-    settings: Sequence[Setting], replicas: int, seed0: int, dtype: str, device: str, engine: str, diverged: str
-) -> None:
-    if isinstance(settings, Setting):
-        raise SettingError("settings is one Setting: give a list of them")
+def _check(settings: Sequence[Setting], dtype: str, device: str, engine: str, diverged: str) -> None:
+    if not isinstance(settings, Sequence):
+        raise SettingError(f"settings is a {type(settings).__name__}: give a list of Settings")
     if not settings:
         raise SettingError("no Settings: give at least one")
-    for name, value, least in (("replicas", replicas, 1), ("seed0", seed0, 0)):
-        if not isinstance(value, Integral) or value < least:
-            raise SettingError(f"{name} is {value!r}: give a whole number >= {least}")
+    for i, s in enumerate(settings):
+        if not isinstance(s, Setting):
+            raise SettingError(f"settings[{i}] is {s!r}: give a list of Settings")
     for name, value, known in (
         ("dtype", dtype, ("float64", "float32")),
         ("engine", engine, ENGINES),
@@ -104,10 +103,7 @@ def _check(
     usable(device)
     first = settings[0]
     for s in settings:
-        if s.network.kind != "linear" or s.objective.loss not in ("predictor", "invariance"):
-            raise SettingError(
-                f"{s.network.kind} {s.objective.loss} is no linear network's loss: use predictor or invariance"
-            )
+        check_linear(s)
         if s.objective.predictor == "optimal":
             raise SettingError("an optimal predictor takes no step: use full_models.linear.sgd")
         if (s.views, s.objective, s.training.batch, s.seed) != (
@@ -224,5 +220,8 @@ def _run(setting: Setting, lane: int, states: list[Array], facts: dict[str, Any]
 
 
 def _bounded(run: Run) -> bool:
-    norms = np.array([np.sqrt(np.square(run[name]).sum((-2, -1))).max() for name in "WPV"])
-    return bool((norms <= NORM_LIMIT).all())  # written so that NaN fails too
+    """Whether each ‖·‖ <= NORM_LIMIT. Entries first: squares of a run that diverged overflow. Written so that NaN fails too."""
+    weights = [run[name] for name in "WPV"]
+    if not all(np.abs(M).max() <= NORM_LIMIT for M in weights):
+        return False
+    return all(np.sqrt(np.square(M).sum((-2, -1)).max()) <= NORM_LIMIT for M in weights)

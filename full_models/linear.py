@@ -11,7 +11,6 @@ so each rung's trajectory differs from the gradient flow by O(h), and time is t 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,10 +23,11 @@ from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
 from dynamics.start import start
 from dynamics.views import moments
-from full_models.pairs import sample_pairs
+from full_models.pairs import sample_pairs, stream_numbers
+from full_models.schedule import schedule
 
 NORM_LIMIT = 1e6  # start weights are of norm ~1: beyond this a run has left every regime the theory speaks of
-MOST_STEPS = 10**8  # some hours by autograd: what is asked for beyond is a slip
+LOSSES = ("predictor", "invariance")
 
 
 class State(NamedTuple):
@@ -41,6 +41,21 @@ class State(NamedTuple):
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (W, P, V) -> J (…)
 
 
+def check_linear(setting: Setting) -> None:
+    """Raises SettingError unless the Setting is of a linear network with a loss that has one."""
+    if setting.network.kind != "linear":
+        raise SettingError(
+            f"network.kind {setting.network.kind!r} is no linear network: use 'linear', or full_models.deep.train_deep"
+        )
+    check_loss(setting.objective.loss)
+
+
+def check_loss(loss: str) -> None:
+    """Raises SettingError unless a linear network has this objective.loss."""
+    if loss not in LOSSES:
+        raise SettingError(f"objective.loss {loss!r} has no linear network here: use 'predictor' or 'invariance'")
+
+
 def population_loss(
     W: Tensor, P: Tensor, V: Tensor, A: Tensor, B: Tensor, C: Tensor, loss: str = "predictor"
 ) -> Tensor:
@@ -51,20 +66,21 @@ def population_loss(
     """
     if loss == "invariance":
         return _quadratic(W, (A + B - C - C.mT) / 2)
-    if loss != "predictor":
-        raise SettingError(f"objective.loss {loss!r} has no linear network here: use 'predictor' or 'invariance'")
+    check_loss(loss)
     return _quadratic(torch.cat([_product(P, W), V], -1), _half_joint(A, B, C))
 
 
 def minibatch_loss(W: Tensor, P: Tensor, V: Tensor, pairs: Tensor, loss: str = "predictor") -> Tensor:
     """J (…) as an average over the n rows [x, x⁺] of pairs (…, n, 2 d); its expectation is `population_loss`. Sampled.
 
-    The error P W x - V x⁺ is taken as [P W, -V] [x; x⁺]: one product of many rows instead of three.
+    The error P W x - V x⁺ is taken as [P W, -V] [x; x⁺]: one product of many rows instead of three. Raises SettingError on
+    other losses.
     """
     if loss == "invariance":
         x, x_plus = pairs.chunk(2, -1)
         error = _product(x - x_plus, W.mT)
     else:
+        check_loss(loss)
         error = _product(pairs, torch.cat([_product(P, W), -V], -1).mT)
     return error.square().sum((-2, -1)) / (2 * pairs.shape[-2])
 
@@ -89,7 +105,8 @@ def descend(setting: Setting, lr: float | None = None) -> Run:
     """Full-batch gradient descent on the population loss; source "descent", R = 1, deterministic.
 
     lr: largest step (None: training.lr); each recording interval dt takes ceil(dt / lr) steps of one size, so that the
-    `training.points` times in [0, t_end] are hit exactly. obs as `sgd`'s. Raises SettingError if the run diverges.
+    `training.points` times in [0, t_end] are hit exactly. obs as `sgd`'s. Raises SettingError for what makes no sense, and if
+    the run diverges.
     """
     loss = _population(setting)
     state = State(*(torch.from_numpy(M)[None] for M in start(setting)))
@@ -104,12 +121,11 @@ def sgd(setting: Setting, replicas: int, lr: float | None = None, seed0: int = 0
     objective averages both directions of each pair. obs (R, T, …): W, P, V; their velocities per unit t at that state,
     dW, dP minus the autograd gradient of the *population* loss with decay (dP = 0 where P is not learned), dV =
     beta (W - V), or dW for an online target; loss, the population J. facts: lr (the step taken), steps, seconds.
-    Raises SettingError if a run diverges.
+    Raises SettingError for what makes no sense, and if a run diverges.
     """
-    if replicas < 1:
-        raise SettingError(f"replicas is {replicas}: give a whole number >= 1")
+    numbers = stream_numbers(replicas, seed0)
     W, P, V = (torch.from_numpy(M).expand(replicas, *M.shape).clone() for M in start(setting))
-    pairs = sample_pairs(setting, [seed0 + r for r in range(replicas)])
+    pairs = sample_pairs(setting, numbers)
     return _train(setting, "sgd", State(W, P, V), lr, lambda: _minibatch(setting, next(pairs)))
 
 
@@ -131,7 +147,8 @@ def _half_joint(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
 
 
 def _population(setting: Setting) -> Loss:
-    """`population_loss` of the Setting's views, its moments put together once."""
+    """`population_loss` of the Setting's views, its moments put together once. Raises SettingError where it has none."""
+    check_linear(setting)
     m = moments(setting)
     A, B, C = (torch.from_numpy(M) for M in (m.A, m.B, m.C))
     if setting.objective.loss != "predictor":
@@ -195,11 +212,6 @@ def _train(setting: Setting, source: str, state: State, lr: float | None, batch_
     """The one training loop: `batch_loss()` gives the loss of the next step, recording uses the population loss."""
     begin = time.perf_counter()
     times, steps, h = schedule(setting, lr)
-    if steps * len(times) > MOST_STEPS:
-        raise SettingError(
-            f"t_end = {times[-1]:g} takes {steps * (len(times) - 1):.2g} steps of {h:.2g}: give a shorter training.t_end or a "
-            "larger training.lr"
-        )
     loss = _population(setting)
     state = _settle(setting, state)
     rows = [_record(setting, loss, state)]
@@ -214,20 +226,6 @@ def _train(setting: Setting, source: str, state: State, lr: float | None, batch_
     return Run(setting, source, times, obs, facts)
 
 
-def schedule(setting: Setting, lr: float | None) -> tuple[Array, int, float]:
-    """(times (T,), steps an interval, size of a step): equal steps of at most lr that land on every recorded time."""
-    training = setting.training
-    lr = training.lr if lr is None else lr
-    if not (math.isfinite(lr) and lr > 0):
-        raise SettingError(f"lr is {lr}: give a finite step > 0 in flow time")
-    times = np.linspace(0.0, training.t_end, training.points)
-    if len(times) < 2:
-        return times, 0, lr
-    dt = training.t_end / (training.points - 1)
-    steps = max(1, math.ceil(dt / lr - 1e-9))  # 1e-9: dt / lr = 50 + rounding is 50 steps
-    return times, steps, dt / steps
-
-
 def _record(setting: Setting, loss: Loss, state: State) -> dict[str, Array]:
     v = _velocity(setting, loss, state)
     row = {"W": state.W, "P": state.P, "V": state.V, "dW": v.W, "dP": v.P, "dV": v.V, "loss": loss(*state)}
@@ -235,7 +233,8 @@ def _record(setting: Setting, loss: Loss, state: State) -> dict[str, Array]:
 
 
 def _check_bounded(state: State, t: float, h: float) -> None:
-    largest = max(torch.linalg.matrix_norm(M).max().item() for M in state)
+    norms = [torch.linalg.matrix_norm(M).max() for M in state]
+    largest = torch.stack(norms).max().item()  # torch's: Python's max drops a NaN that is not first
     if not largest <= NORM_LIMIT:  # written so that NaN fails too
         raise SettingError(
             f"training diverged by t = {t:g} with steps of lr = {h:g} (norm {largest:.3g}): give a smaller training.lr"

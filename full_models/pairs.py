@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -11,13 +12,21 @@ from torch import Tensor
 
 from dynamics.images import image_pool
 from dynamics.run import Array
-from dynamics.setting import ImageViews, Setting
+from dynamics.setting import ImageViews, Setting, SettingError
 from dynamics.views import moments
 
 BLOCK = 2**18  # random numbers drawn at a time (2 MB, stays in cache): blocks amortise the call, and change no stream
 
 
-def sample_pairs(setting: Setting, streams: list[int]) -> Iterator[Tensor]:
+def stream_numbers(replicas: int, seed0: int = 0) -> range:
+    """The streams seed0, seed0 + 1, … of so many replicas. Raises SettingError unless both are whole, replicas >= 1, seed0 >= 0."""
+    for name, value, least in (("replicas", replicas, 1), ("seed0", seed0, 0)):
+        if not isinstance(value, Integral) or value < least:
+            raise SettingError(f"{name} is {value!r}: give a whole number >= {least}")
+    return range(seed0, seed0 + replicas)
+
+
+def sample_pairs(setting: Setting, streams: Sequence[int]) -> Iterator[Tensor]:
     """Endless minibatches [x, x⁺] (R, batch, 2 d), replica r from the stream SeedSequence([seed, 4, streams[r]])."""
     views, batch = setting.views, setting.training.batch
     rngs = [np.random.default_rng([setting.seed, 4, s]) for s in streams]

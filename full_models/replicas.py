@@ -8,18 +8,16 @@ shape cannot be stacked: widths are one call each, and so are seeds where masks 
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dynamics.run import Array, Run
@@ -27,32 +25,16 @@ from dynamics.setting import ImageViews, Setting
 from full_models.device import usable
 from full_models.methods import Method
 from full_models.parallel import World
+from full_models.stack import Stack, Tensors, replica, stacked
 from full_models.training.loop import OnStep, recorded_steps
 from full_models.training.material import Material, batches, material
 from full_models.training.measure import moments_row
 from full_models.training.optimisers import BETAS, TRUST, rate
 from full_models.training.recipe import Recipe, RecipeError
-from full_models.training.steps import make_method, step_views
+from full_models.training.steps import step_views
 from full_models.training.streams import stream
 
-Tensors = dict[str, Tensor]
 EPS = 1e-8  # AdamW's, as in torch
-
-
-@dataclass
-class Stack:
-    """R methods as one: `skeleton` on the meta device holds their structure, parameters and buffers name -> (R, …).
-
-    first, second: the optimiser's moments. rates: (R,) learning rates. groups: name -> its parameter group's values.
-    """
-
-    skeleton: Method
-    parameters: Tensors
-    buffers: Tensors
-    rates: Tensor
-    groups: dict[str, dict[str, Any]]
-    first: Tensors
-    second: Tensors
 
 
 class _Call(nn.Module):
@@ -79,7 +61,7 @@ def train_replicas(
     no checkpoint: runs are short. Raises RecipeError for what cannot be batched or diverges.
     """
     began = time.perf_counter()
-    seeds, rates = (np.array(list(numbers)).tolist() for numbers in (seeds, rates))  # numpy's own numbers as Python's
+    seeds, rates = _listed("seeds", seeds), _listed("rates", rates)
     device = _check(recipe, seeds, rates)
     fed = [material(dataclasses.replace(recipe, seed=seed), device) for seed in seeds]
     replicas = [dataclasses.replace(recipe, seed=seed, lr=lr) for seed, lr in product(seeds, rates)]
@@ -109,24 +91,6 @@ def train_replicas(
     }
     setting = Setting(views=ImageViews(data=recipe.data, d=0, count=len(fed[0].train)), seed=seeds[0])
     return Run(setting, "train", np.array(marks, float), obs, facts)
-
-
-def stacked(replicas: Sequence[Recipe], shape: tuple[int, int, int], device: str) -> Stack:
-    """The replicas as they start, on the device. Raises RecipeError where there is nothing to train."""
-    methods: list[Method] = [make_method(one, shape).to(device).train() for one in replicas]
-    parameters, buffers = stack_module_state(methods)  # pyright: ignore[reportArgumentType]  list is invariant
-    parameters = {name: value.detach() for name, value in parameters.items()}
-    names = {id(p): name for name, p in methods[0].named_parameters()}
-    groups = {
-        names[id(p)]: {key: value for key, value in group.items() if key != "params"}
-        for group in methods[0].parameter_groups(1.0, replicas[0].weight_decay)
-        for p in group["params"]
-    }
-    if not groups:
-        raise RecipeError(f"{replicas[0].method} trains nothing: its replicas are the first row of any other run")
-    zeros = [{name: torch.zeros_like(parameters[name]) for name in groups} for _ in range(2)]
-    rates = torch.tensor([one.lr for one in replicas], dtype=torch.float64, device=device)
-    return Stack(copy.deepcopy(methods[0]).to("meta"), parameters, buffers, rates, groups, *zeros)
 
 
 def take_step(
@@ -208,13 +172,6 @@ def _move(stack: Stack, recipe: Recipe, name: str, g: Tensor, factor: float, t: 
     w.sub_(lr * stack.first[name].mul_(recipe.momentum).add_(g))
 
 
-def replica(stack: Stack, recipe: Recipe, r: int, shape: tuple[int, int, int]) -> Method:
-    """Replica r as a method of its own, on the stack's device."""
-    method = make_method(recipe, shape).to(stack.rates.device)
-    method.load_state_dict({name: value[r] for name, value in (stack.parameters | stack.buffers).items()}, strict=False)
-    return method
-
-
 def _row(stack: Stack, replicas: Sequence[Recipe], fed: Sequence[Material]) -> dict[str, Array]:
     per_seed = len(replicas) // len(fed)
     rows = []
@@ -226,6 +183,14 @@ def _row(stack: Stack, replicas: Sequence[Recipe], fed: Sequence[Material]) -> d
 
 def _under(prefix: str, *parts: Tensors) -> Tensors:
     return {prefix + name: value for part in parts for name, value in part.items()}
+
+
+def _listed(name: str, numbers: Sequence[Any]) -> list[Any]:
+    """Python's own numbers, where they may be numpy's."""
+    try:
+        return np.array(list(numbers)).tolist()
+    except TypeError:
+        raise RecipeError(f"{name} = {numbers!r}: give a list of numbers") from None
 
 
 def _check(recipe: Recipe, seeds: Sequence[int], rates: Sequence[float]) -> str:

@@ -100,7 +100,11 @@ def compute(
     if columns["beta"] is None and "tau0" in (x.name, y.name, *fixed):
         raise UsageError("tau0 has no say with an online target: give beta, by --set beta=0.5 or as an axis")
     parabola = columns["w0"] is None
-    start = columns | {"w0": np.abs(columns["p0"]) / np.sqrt(columns["alpha_p"])} if parabola else columns
+    alpha_p = np.asarray(columns["alpha_p"])
+    on_it = np.abs(columns["p0"]) / np.sqrt(
+        np.where(alpha_p > 0, alpha_p, 1.0)
+    )  # what is not positive is refused below
+    start = columns | {"w0": on_it} if parabola else columns
     try:
         found = phases.classify(**start, threads=threads, progress=progress)
     except FieldError as error:

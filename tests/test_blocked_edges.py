@@ -9,7 +9,7 @@ import torch
 from test_blocked import PAIRS, path, value_and_gradients, views
 from torch import Tensor
 
-from full_models.losses import blocked_info_nce, blocked_nt_xent
+from full_models.losses import blocked_info_nce, blocked_nt_xent, info_nce
 from full_models.losses.inputs import NORM_FLOOR, floor_in
 
 torch.set_num_threads(1)
@@ -69,6 +69,46 @@ def test_long_rows_do_not_overflow_before_they_are_divided_by_their_lengths(
         if scale == 1e36:  # else a gradient of 1e-37 is near the least number of all
             # softmax weights move by 200 · 6e-8 relative
             torch.testing.assert_close(scale * g, slope, rtol=1e-4, atol=1e-4 * float(slope.abs().max()))
+
+
+@NAMES
+@pytest.mark.parametrize("tau", [0.5, 50.0, 1000.0])
+@pytest.mark.usefixtures("path")
+def test_a_long_row_gives_the_other_view_its_whole_gradient(name: str, tau: float) -> None:
+    """1 / (‖z‖ tau N) of it is 0 in float32; ẑ / (tau N) is not."""
+    plain, other = PAIRS[name]
+    z, z_plus = views(1100, 5, torch.float32)
+    z[4] *= 1e38 / z[4].norm()
+    expected = value_and_gradients(plain, [z.double(), z_plus.double()], tau=tau)[2]
+    got = value_and_gradients(other, [z, z_plus], tau=tau)[2].double()
+    # softmax weights to 8 (N + d) u of the law in test_blocked, and never more than a hundredth: of a row's own gradient
+    unit = expected.norm(dim=-1).median()
+    assert ((got - expected).norm(dim=-1) < 8 * 1105 * 2**-24 * unit.clamp(min=expected.norm(dim=-1))).all()
+
+
+@NAMES
+@pytest.mark.parametrize("tau", [1e-27, 1e-36])  # 1 / (floor tau) is beyond float32
+@pytest.mark.usefixtures("path")
+def test_rows_at_the_floor_of_the_norm_stay_finite_at_every_temperature_that_is_taken(name: str, tau: float) -> None:
+    plain, other = PAIRS[name]
+    z, z_plus = views(50, 5, torch.float32)
+    z[3] = 0.0
+    z[7] *= 1e-14
+    expected = plain(z.double(), z_plus.double(), tau=tau)
+    J = other(z.requires_grad_(), z_plus, tau=tau)
+    assert J.item() == pytest.approx(expected.item(), rel=1e-5)  # scores are rounded at 6e-8, d of them a row
+    assert torch.autograd.grad(J, z)[0][:3].isfinite().all()  # 1 / (‖z‖ tau) itself is in the type
+
+
+def test_keys_far_below_a_row_s_best_count_for_nothing_however_long_they_are() -> None:
+    """e^-44 of a key of 1e30 would be a gradient of 1e10."""
+    q, k = (x.abs().float() for x in views(50, 4))
+    k[1] = -1e30
+    for got, expected in zip(
+        *(value_and_gradients(f, [q, k], critic="dot", tau=1.0)[1:] for f in (blocked_info_nce, info_nce)), strict=True
+    ):
+        others = torch.arange(50) != 1  # row 1 has that key for its positive
+        torch.testing.assert_close(got[others], expected[others], rtol=1e-4, atol=1e-6)  # softmax weights of float32
 
 
 @NAMES

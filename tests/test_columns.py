@@ -82,3 +82,19 @@ def test_lanes_begin_at_a_line_of_the_cache() -> None:
     kept = [lanes.workspace(rows) for rows in range(1, 30)]  # all in memory at once
     assert all(x.ctypes.data % 64 == 0 and not x.any() for S, alone, _ in kept for x in (S, alone))
     assert (lanes.LANES // 2) % lanes.LINE == 0
+
+
+@pytest.mark.parametrize("where", ["y0", "parameters", "t_end"])
+def test_masked_numbers_are_refused(where: str) -> None:
+    """What is under a mask was integrated like all others; a masked array that masks nothing is like any other."""
+    call = {"field": lambda x, k: (-k * x,), "y0": (1.0,), "parameters": (1.0,), "t_end": 1.0}
+    for mask in (0, 1):
+        given = np.ma.array([1.0, 2.0], mask=[0, mask])
+        call[where] = given if where == "t_end" else (given,)
+        if mask:
+            with pytest.raises(FieldError, match=f"{where} holds masked numbers: leave these members out"):
+                integrate_many(**call)
+        else:
+            assert integrate_many(**call).ok.all()
+    with pytest.raises(FieldError, match="y0 holds masked"):
+        columns(np.ma.array(np.ones((2, 3)), mask=np.eye(2, 3)), "y0")

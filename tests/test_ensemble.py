@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamics import compiled, lanes, modes, phases
+from dynamics import compiled, lanes, modes, phase_sets
 from dynamics.ensemble import integrate_many
 from dynamics.kernel_source import CONTROLS, memory_rows
 from dynamics.kernel_text import rows
@@ -183,10 +183,16 @@ def test_gauge_and_rescaling() -> None:
 
 
 def test_parabola_closed_form() -> None:
-    """phases.online at h = 0 on x = y: Wright's omega of modes.parabola_solution."""
+    """phase_sets.online at h = 0 on x = y: Wright's omega of modes.parabola_solution."""
     p0, times = np.array([0.05, 0.4, 0.9, 1.5]), np.array([0.5, 3.0, 20.0])
     out = integrate_many(
-        phases.online, (p0, p0), (0.0, 1e-3), times=times, events=phases.online_sets, stop=(False, False), rtol=RTOL
+        phase_sets.online,
+        (p0, p0),
+        (0.0, 1e-3),
+        times=times,
+        events=phase_sets.online_sets,
+        stop=(False, False),
+        rtol=RTOL,
     )
     exact = modes.parabola_solution(p0, 1.0, 1.0, times)
     assert np.abs(out.at[..., 0] - exact).max() < GLOBAL  # see GLOBAL

@@ -41,10 +41,13 @@ class Callable:
         ({"t_end": None, "times": [1j]}, "times holds complex128 values"),
         ({"rtol": None}, "rtol = None"),
         ({"rtol": np.array([1e-6, 1e-8])}, "rtol = "),
+        ({"rtol": np.array([1e-8])}, "rtol = array"),
         ({"atol": "small"}, "atol = 'small'"),
+        ({"atol": 2e-308}, "give .* a finite atol >= 2.23e-308"),
         ({"max_tries": math.nan}, "max_tries = nan: give whole numbers"),
         ({"max_tries": math.inf}, "max_tries = inf: give whole numbers"),
         ({"max_tries": 2.5}, "give whole numbers"),
+        ({"max_tries": np.array([9])}, "give whole numbers"),
         ({"threads": 1.5}, "give whole numbers"),
         ({"threads": None}, "give whole numbers"),
         ({"field": None}, "field is of type NoneType: write it as a plain function"),
@@ -53,10 +56,15 @@ class Callable:
         ({"field": Callable().__call__}, "field is of type method: write it as a plain"),
         ({"field": lambda x, k: ([*x, x],)}, "field fails at the first member .*iterable"),
         ({"field": lambda x, k: None}, "field must return a tuple"),
+        ({"field": lambda x, k, *, c=2.0: (-c * k * x,)}, r"field takes arguments by keyword alone, .* in front of it"),
+        ({"events": lambda x, k, **_: (x - k,)}, "events takes arguments by keyword alone"),
+        ({"field": lambda x, k: (np.where(x > k, -x, x),)}, r"cannot compile .*if and else for np.where"),
+        ({"field": lambda x, k: (-np.clip(x, 0.0, k),)}, r"cannot compile .* min and max for np.clip"),
         ({"events": 3}, "events is of type int: write it as a plain"),
         ({"events": lambda x: (x,)}, "events cannot be called with 2 numbers"),
         ({"events": lambda x, k: (1 / (x - x),)}, "events fails at the first member .*division by zero"),
         ({"events": lambda x, k: (x - 0.5,), "stop": True}, r"stop has shape \(\) for 1 events"),
+        ({"events": lambda x, k: (x - 0.5,), "stop": [[1], [1, 2]]}, "stop holds rows of different lengths"),
         ({"jacobian": 3}, "jacobian is of type int: write it as a plain"),
         ({"jacobian": lambda x: ((1.0,),)}, "jacobian cannot be called with 2 numbers"),
         ({"jacobian": lambda x, k: ((x.none,),)}, "jacobian fails at the first member .*attribute"),
@@ -70,6 +78,15 @@ def test_a_slip_is_one_sentence(change: dict, says: str) -> None:
     with pytest.raises(FieldError, match=says) as error:
         integrate_many(**call)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("method", ["explicit", "stiff"])
+@pytest.mark.parametrize("field", [decay, lambda x, k: (-k * abs(x),)])
+def test_the_least_atol_and_the_most_tries_may_be_given(field, method: str) -> None:
+    """1 over the tolerance of a member at rest at 0 was infinite for a smaller one; a larger whole number is no float."""
+    least = {"atol": 2.23e-308, "max_tries": 10**400}
+    out = integrate_many(field, ([0.0, 1.0],), (1.0,), 1.0, method=method, **least)
+    assert out.ok.all() and out.y[0] == 0.0 and abs(out.y[1, 0] - math.exp(-1)) < 1e-6  # 10² rtol
 
 
 def test_whole_numbers_may_be_of_any_kind() -> None:
@@ -156,6 +173,26 @@ def test_a_right_jacobian_passes_where_no_one_step_suits_all_states(start) -> No
     field = lambda x, y: (math.sin(50.0 * x) - y, math.log(1.0 + y * y) + (1e6 + y) ** 2 - 1e12)  # noqa: E731
     rows = lambda x, y: ((50.0 * math.cos(50.0 * x), -1.0), (0.0, 2.0 * y / (1.0 + y * y) + 2.0 * (1e6 + y)))  # noqa: E731
     check_jacobian(field, rows, start, 2)
+
+
+def sharp(x, v):
+    """Friction that changes its sign within 1e-6, and a wave as short."""
+    return v + math.sin(1e6 * x), -x - 0.3 * math.tanh(v / 1e-6)
+
+
+def sharp_rows(x, v, factor=1.0):
+    return ((1e6 * math.cos(1e6 * x), 1.0), (-1.0, -0.3e6 * factor * (1.0 - math.tanh(v / 1e-6) ** 2)))
+
+
+@pytest.mark.parametrize("start", [(1.0, 0.0), (0.5, 0.0), (0.0, 1e-7), (0.5, 1.0), (1e-6, 3e3)])
+def test_a_right_jacobian_passes_where_the_field_changes_within_less_than_a_step(start) -> None:
+    check_jacobian(sharp, sharp_rows, start, 2)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.99, 1.01, 2.0])
+def test_a_wrong_one_is_refused_there_too(factor: float) -> None:
+    with pytest.raises(FieldError, match=r"disagrees .* row 1, column 1"):
+        check_jacobian(sharp, lambda x, v: sharp_rows(x, v, factor), (1.0, 0.0), 2)
 
 
 def with_entry(i: int, j: int, factor: float):

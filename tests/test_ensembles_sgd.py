@@ -148,7 +148,10 @@ def narrow(setting: Setting, replica: int, dtype: object) -> SamePairs:
     ("call", "message"),
     [
         (lambda: sgd_ensemble([], 1), "no Settings"),
-        (lambda: sgd_ensemble(BASE, 1), "settings is one Setting: give a list"),
+        (lambda: sgd_ensemble(BASE, 1), "settings is a Setting: give a list"),
+        (lambda: sgd_ensemble((s for s in [BASE]), 1), "settings is a generator: give a list of Settings"),
+        (lambda: sgd_ensemble({1: BASE}, 1), "settings is a dict: give a list of Settings"),
+        (lambda: sgd_ensemble([BASE, None], 1), r"settings\[1\] is None: give a list of Settings"),
         (lambda: sgd_ensemble([BASE], 0), "replicas is 0: give a whole number >= 1"),
         (lambda: sgd_ensemble([BASE], 1.5), "replicas is 1.5: give a whole number >= 1"),
         (lambda: sgd_ensemble([BASE], 1, seed0=-1), "seed0 is -1: give a whole number >= 0"),
@@ -166,7 +169,8 @@ def narrow(setting: Setting, replica: int, dtype: object) -> SamePairs:
         (lambda: sgd_ensemble([BASE, BASE.replace(objective__symmetrised=True)], 1), "share no batches"),
         (lambda: sgd_ensemble([BASE, BASE.replace(training__batch=6)], 1), "share no batches"),
         (lambda: sgd_ensemble([BASE.replace(objective__predictor="optimal")], 1), "use full_models.linear.sgd"),
-        (lambda: sgd_ensemble([BASE.replace(objective__loss="nt_xent")], 1), "use predictor or invariance"),
+        (lambda: sgd_ensemble([BASE.replace(objective__loss="nt_xent")], 1), "use 'predictor' or 'invariance'"),
+        (lambda: sgd_ensemble([BASE.replace(network__kind="mlp")], 1), "'mlp' is no linear network: use 'linear'"),
         (lambda: sgd_ensemble([BASE.replace(views=PointViews())], 1), "no linear moments"),
     ],
 )
@@ -193,7 +197,7 @@ def test_a_diverging_rate_is_named_or_dropped_and_the_others_stay(engine: str) -
 
 
 @pytest.mark.parametrize("name", ["W", "P", "V"])
-@pytest.mark.parametrize("value", [2e6, np.nan])
+@pytest.mark.parametrize("value", [2e6, 1e200, np.nan])  # 1e200: its square is beyond float64
 def test_a_run_is_bounded_only_where_all_its_weights_are(name: str, value: float) -> None:
     (run,) = sgd_ensemble([VARIANTS["ema"]], 2, dtype=np.dtype("float32"))  # pyright: ignore[reportArgumentType]
     assert _bounded(run)

@@ -49,9 +49,25 @@ def test_the_next_member_takes_the_lane_of_one_that_ended_at_its_start() -> None
     assert np.array_equal(out.t == 0.0, starts == 1.0) and (out.status == lanes.STOPPED).all()
 
 
-def test_none_counts_where_nothing_is_to_be_integrated() -> None:
-    out = integrate_many(decay, (1.0,), (), [0.0, 1.0], events=leaving)
-    assert np.isnan(out.event_times[0]).all() and out.event_times[1, 0] == 0.0  # as in the solver of a single time
+@pytest.mark.parametrize("method", METHODS)
+def test_it_counts_at_the_start_where_nothing_is_to_be_integrated(method: str) -> None:
+    starts, ends = [1.0, 1.0, np.nan], [0.0, 1.0, 0.0]
+    for stop in (False, True):
+        out = integrate_many(decay, (starts,), (), ends, events=leaving, stop=(stop, False, False), method=method)
+        assert np.array_equal(out.event_times[0], [0.0, 0.0, np.nan], equal_nan=True) and out.event_times[1, 0] == 0.0
+        assert list(out.status) == [lanes.STOPPED if stop else lanes.DONE] * 2 + [lanes.NOT_FINITE]
+        assert out.t[0] == 0.0 and out.y[0, 0] == 1.0 and out.tries[0] == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_terminal_ones_at_the_same_time_count_both(method: str) -> None:
+    """But nothing that comes later, also where an earlier one is found last."""
+    events = lambda x: (x - 0.5, x - 0.5, x - 0.25, 0.55 - x)  # noqa: E731
+    late = integrate_many(decay, (1.0,), (), 3.0, events=events, stop=(True, True, True, False), method=method)
+    assert late.event_times[0] == late.event_times[1] == late.t and np.isnan(late.event_times[2])
+    assert late.event_times[3] < late.t and abs(late.t - np.log(2.0)) < 1e-5  # 10³ rtol
+    early = integrate_many(decay, (1.0,), (), 3.0, events=events, stop=(True,) * 4, method=method)
+    assert early.event_times[3] == early.t and np.isnan(early.event_times[:3]).all()
 
 
 def clock(t):

@@ -23,6 +23,7 @@ from dynamics.start import start
 from dynamics.views import moments
 from full_models.deep import Networks, _images, _start, _step, loss_of, train_deep
 from full_models.deep_settings import DEEP
+from full_models.ensemble import sgd_ensemble
 from full_models.linear import descend, loss_gradient, minibatch_loss, optimal_predictor, population_loss, sgd
 from full_models.nets import embed, initial_parameters
 
@@ -34,6 +35,7 @@ LINEAR = Setting(
     training=Training(t_end=2.0, points=3, eta=0.05, alpha_p=1.5, beta=0.7, lr=0.02, batch=16),
     seed=3,
 )
+DEEP_LINEAR = LINEAR.replace(network__kind="mlp")  # names a network that the linear rungs do not train
 DEEP_SMALL = DEEP["simsiam-mlp"].replace(views__count=64, training__t_end=1.0, training__points=3)
 VARIANTS = {
     "predictor": LINEAR,
@@ -197,9 +199,18 @@ def test_linear_speed_and_finiteness() -> None:
         (lambda: descend(LINEAR, lr=float("nan")), "give a finite step > 0"),
         (lambda: descend(LINEAR.replace(training__t_end=4000.0), lr=40.0), "lr = 40.*smaller training.lr"),
         (lambda: sgd(LINEAR, 0), "replicas is 0"),
+        (lambda: sgd(LINEAR, 1.5), r"replicas is 1\.5: give a whole number >= 1"),
+        (lambda: sgd(LINEAR, 1, seed0=-1), "seed0 is -1: give a whole number >= 0"),
+        (lambda: sgd(LINEAR, 1, seed0=0.5), r"seed0 is 0\.5: give a whole number >= 0"),
+        (lambda: descend(DEEP_LINEAR), "network.kind 'mlp' is no linear network: use 'linear'"),
+        (lambda: sgd(DEEP_LINEAR, 1), "network.kind 'mlp' is no linear network: use 'linear'"),
+        (lambda: loss_gradient(DEEP_LINEAR, *start(LINEAR)), "network.kind 'mlp' is no linear network: use 'linear'"),
+        (lambda: minibatch_loss(*[torch.ones(2, 2)] * 3, torch.ones(5, 4), "invarience"), "'invarience' has no linear"),
+        (lambda: population_loss(*[torch.ones(2, 2)] * 6, "invarience"), "'invarience' has no linear network here"),
         (lambda: sgd(LINEAR.replace(views=PointViews()), 1), "no linear moments"),
         (lambda: train_deep(LINEAR), "no images"),
         (lambda: train_deep(DEEP_SMALL, 0), "replicas is 0"),
+        (lambda: train_deep(DEEP_SMALL, 1.5), r"replicas is 1\.5: give a whole number >= 1"),
         (lambda: train_deep(DEEP_SMALL.replace(network__kind="linear")), "use 'mlp' or 'resnet'"),
         (lambda: train_deep(DEEP_SMALL.replace(objective__predictor="optimal")), "large training.alpha_p"),
         (lambda: train_deep(DEEP_SMALL.replace(objective__loss="nt_xent")), "use invariance or predictor"),
@@ -332,7 +343,26 @@ def test_the_registry_round_trips() -> None:
     assert all(Setting.from_json(s.to_json()) == s for s in DEEP.values())
 
 
-@pytest.mark.parametrize("train", [descend, lambda s: sgd(s, 2)])
-def test_steps_without_end_are_refused_before_the_first(train: Callable[[Setting], Run]) -> None:
+@pytest.mark.parametrize("train", [descend, lambda s: sgd(s, 2), lambda s: sgd_ensemble([s], 2)])
+def test_steps_without_end_are_refused_before_the_first(train: Callable[[Setting], object]) -> None:
     with pytest.raises(SettingError, match=r"takes 1e\+09 steps of 1: give a shorter training\.t_end"):
         train(Setting().replace(training__t_end=1e9, training__lr=1.0))
+    with pytest.raises(SettingError, match="takes inf steps of 1e-10: give a shorter"):  # more than a float holds
+        train(Setting().replace(training__t_end=1e300, training__lr=1e-10))
+    with pytest.raises(SettingError, match=r"takes 1e\+09 steps of 8e-09: .* or fewer training\.points"):
+        train(Setting().replace(training__points=10**9 + 1))
+
+
+def test_deep_steps_without_end_are_refused_before_the_first() -> None:
+    with pytest.raises(SettingError, match=r"takes 1e\+09 steps of 1: give a shorter training\.t_end"):
+        train_deep(DEEP_SMALL.replace(training__t_end=1e9, training__lr=1.0), 1)
+
+
+@pytest.mark.parametrize("train", [descend, lambda s: sgd(s, 2)])
+def test_a_target_that_diverges_alone_is_a_divergence(train: Callable[[Setting], Run]) -> None:
+    """Under the invariance loss nothing else feels it: W and P stay finite where V is NaN."""
+    alone = LINEAR.replace(
+        objective__loss="invariance", objective__target="ema", training__beta=1e4, training__t_end=8.0
+    )
+    with pytest.raises(SettingError, match=r"training diverged by t = 4 .*norm nan.*smaller training\.lr"):
+        train(alone)

@@ -200,6 +200,41 @@ def test_float32_of_every_loss_follows_float64():
         assert (g32 - g).norm() < 1e-4 * (g.norm() + 1e-3), case.name  # as above, one derivative later
 
 
+TEMPERED = {
+    "info_nce": L.info_nce,
+    "nce": L.nce,
+    "nt_xent": L.nt_xent,
+    "decoupled_contrastive": L.decoupled_contrastive,
+    "queue_info_nce": lambda z, w, tau: L.queue_info_nce(z, w, queue=w, tau=tau),
+    "blocked_info_nce": L.blocked_info_nce,
+    "blocked_nt_xent": L.blocked_nt_xent,
+}
+
+
+@pytest.mark.parametrize("name", TEMPERED)
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1)])
+def test_a_learned_temperature_of_any_shape_leaves_the_result_as_it_is(name: str, shape: tuple[int, ...]):
+    z, w = (torch.tensor(v, dtype=torch.float16) for v in generic(5, 3, 6))
+    expected = TEMPERED[name](z, w, tau=0.25)
+    tau = torch.full(shape, 0.25, dtype=torch.float64, requires_grad=True)
+    loss = TEMPERED[name](z, w, tau=tau)
+    assert (loss.dtype, loss.shape) == (torch.float16, ())
+    assert torch.equal(loss, expected)
+    (slope,) = torch.autograd.grad(loss, tau)
+    assert slope.shape == shape and slope.abs() > 0.01  # of order 1
+
+
+@pytest.mark.parametrize("name", [name for name in TEMPERED if not name.startswith("blocked")])
+def test_a_temperature_may_be_differentiated_by_torch_func_but_not_mapped_over(name: str):
+    z, w = (torch.tensor(v) for v in generic(5, 3, 6))
+    tau = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(TEMPERED[name](z, w, tau=tau), tau)
+    slope = torch.func.grad(lambda t: TEMPERED[name](z, w, tau=t))(tau.detach())
+    torch.testing.assert_close(slope, expected, rtol=1e-14, atol=0)  # the same operations
+    with pytest.raises(RuntimeError, match="vmap"):
+        torch.func.vmap(lambda t: TEMPERED[name](z, w, tau=t))(tau.detach().expand(2))
+
+
 def test_float32_spread_far_below_the_mean():
     z, w = (torch.tensor(v) for v in generic(64, 4, 8))
     far = (z + 1000).float(), (w + 1000).float()
@@ -386,7 +421,11 @@ BAD = {
     "tau above the type": lambda: L.nt_xent(Z, Z, tau=1e39),
     "tau of the queue": lambda: L.queue_info_nce(Z, Z, queue=Z, tau=-1.0),
     "tau of many": lambda: L.info_nce(Z, Z, tau=torch.ones(2)),
+    "tau none": lambda: L.info_nce(Z, Z, tau=None),
+    "tau a word": lambda: L.info_nce(Z, Z, tau="0.1"),
+    "tau complex": lambda: L.nt_xent(Z, Z, tau=torch.tensor(1j)),
     "b": lambda: L.nce(Z, Z, b=NAN),
+    "b a word": lambda: L.nce(Z, Z, b="a"),
     "mu of the clip": lambda: L.spectral_contrastive(Z, Z, mu=0.0),
     "mu of the ridge": lambda: L.matrix_ssl(Z, Z, mu=-1.0, convention="reference"),
     "a ridge that no rule resolves": lambda: L.matrix_ssl(Z, Z, mu=1e-12),
@@ -404,6 +443,7 @@ BAD = {
     "no directions given": lambda: L.sigreg(Z, Z, directions=torch.ones(3, 0)),
     "directions type": lambda: L.sigreg(Z, Z, directions=torch.ones(3, 5).double()),
     "knots": lambda: L.sigreg(Z, Z, directions=torch.ones(3, 5), knots=1),
+    "a knot in words": lambda: L.sigreg(Z, Z, directions=torch.ones(3, 5), knots="9"),
     "half a knot": lambda: L.sigreg(Z, Z, directions=torch.ones(3, 5), knots=2.5),
     "knots nan": lambda: L.lejepa(Z, Z, directions=torch.ones(3, 5), knots=NAN),
     "lam of lejepa": lambda: L.lejepa(Z, Z, directions=torch.ones(3, 5), lam=NAN),
@@ -418,6 +458,7 @@ BAD = {
     "half a block": lambda: L.jepa(Z, Z, M=0.5),
     "beta": lambda: L.jepa(Z, Z, beta=0.0, convention="reference"),
     "mask": lambda: L.mae(Z, Z, mask=torch.ones(3)),
+    "mask's networks": lambda: L.mae(*[Z.expand(2, 4, 3)] * 2, mask=torch.ones(3, 4)),
     "one pixel": lambda: L.mae(Z[:, :1], Z[:, :1], mask=torch.ones(4)),
     "labels": lambda: L.cross_entropy(Z, torch.zeros(4)),
     "labels shape": lambda: L.cross_entropy(Z, torch.zeros(3, dtype=torch.long)),

@@ -98,6 +98,19 @@ def test_the_basin_is_bounded_by_the_saddle_on_the_parabola_and_by_a_curve_off_i
         collapses(0.5, 0.5, a, c, alpha_p, 0.0)
 
 
+@pytest.mark.parametrize(("eta", "alpha_p"), [(2e-3, 1.0), (0.01, 4.0)])
+def test_the_basin_where_weights_all_but_vanish_and_grow_again(eta: float, alpha_p: float) -> None:
+    """Under weak decay w falls by e^{-(p-1)²/2 eta} from beyond p = 1; from beyond about 2 it does not come back."""
+    line = separatrix(1.0, alpha_p, eta, -0.5, 1.5)
+    p, s = max(point for point in line.tolist() if point[1] * alpha_p < 1.0)
+    assert p > 1.8 and collapses(3.0, 0.1, 1.0, 1.0, alpha_p, eta)
+    labels = phases.classify(p * np.array([0.99, 1.01]), np.sqrt(s), alpha_p=alpha_p, eta=eta)
+    assert list(labels.end) == [phases.SURVIVAL, phases.COLLAPSE]  # the line is where the labels change
+    ends = [collapses(f * p, np.sqrt(s), 1.0, 1.0, alpha_p, eta) for f in (0.99, 1.01)]
+    assert ends == [False, True]
+    assert np.ptp(line[:, 0]) > 2.0 and line[:, 0].min() < -0.5  # the frame asked for
+
+
 @pytest.mark.parametrize(("eta", "alpha_p"), [(0.25 - 3e-8, 1.0), (0.25 - 1e-5, 1.0), (0.1, 1e4), (1e-5, 1.0)])
 def test_the_basin_is_told_from_both_sides_of_the_saddle(eta: float, alpha_p: float) -> None:
     """Also where p- lies within a thousandth of p+, or of 0."""

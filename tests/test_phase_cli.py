@@ -43,6 +43,13 @@ def test_a_name_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "--name '': give a plain file name" in capsys.readouterr().err
 
 
+def test_a_name_too_long_for_a_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert phase("--name", "ä" * 100, results=tmp_path) == 0
+    capsys.readouterr()
+    assert phase("--name", "ä" * 101, results=tmp_path) == 2
+    assert capsys.readouterr().err == "noncollapse: --name has 202 bytes: give at most 200\n"
+
+
 @pytest.mark.parametrize("words", [("--set", "c=1e200"), ("--set", "a=1e300"), ("--set", "alpha_p=1e-320")])
 def test_huge_numbers_warn_nobody(words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():

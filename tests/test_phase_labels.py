@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynamics import modes, phases
+from dynamics import modes, phase_sets, phases
 from dynamics.basin import collapses
 from dynamics.ensemble import FieldError, integrate_many
 from dynamics.solver import integrate
@@ -65,7 +65,9 @@ def test_phases_without_decay_follow_from_the_conserved_quantity() -> None:
     w0 = np.array([0.5, 0.5, 0.2, 0.2, 0.1, 1.0, 0.5])  # D = w0² - p0²: above, above, on, on, below, below, far below
     out = phases.classify(p0, w0)
     assert list(out.end) == [1, 1, 1, 0, 0, 1, 0]
-    late = integrate_many(phases.online, (p0, w0), (0.0, 1e-3), 2e4, events=phases.online_sets, stop=(False, False))
+    late = integrate_many(
+        phase_sets.online, (p0, w0), (0.0, 1e-3), 2e4, events=phase_sets.online_sets, stop=(False, False)
+    )
     assert np.array_equal(late.y[:, 1] > 1e-2, out.end == 1)  # algebraic at the slowest: w(2e4) = 5e-5
 
 
@@ -85,7 +87,7 @@ def test_the_sets_lie_in_their_basins() -> None:
     """Their Lyapunov functions fall inside, at random points; the survival set made forty times as wide fails."""
     rng = np.random.default_rng(0)
     h, b = rng.uniform(0.02, 0.24, 4000), 10 ** rng.uniform(-1.5, 1.5, 4000)
-    Q = np.array(phases.survival_form(h, b))
+    Q = np.array(phase_sets.survival_form(h, b))
     X = 0.5 + np.sqrt(0.25 - h)
     matrix = Q[[0, 1, 2, 1, 3, 4, 2, 4, 5]].T.reshape(-1, 3, 3)
     unit = rng.standard_normal((4000, 3))
@@ -93,7 +95,7 @@ def test_the_sets_lie_in_their_basins() -> None:
 
     def rise(radius: float):
         delta = radius * unit
-        velocity = np.stack(phases.ema(*(delta.T + X), h, b, 1e-3, *Q), axis=1)
+        velocity = np.stack(phase_sets.ema(*(delta.T + X), h, b, 1e-3, *Q), axis=1)
         return 2 * np.einsum("ni,nij,nj->n", velocity, matrix, delta)
 
     assert all((rise(r) < 0).all() for r in (0.1, 0.5, 0.999))
@@ -101,7 +103,7 @@ def test_the_sets_lie_in_their_basins() -> None:
     small = rng.standard_normal((4000, 3))
     L = lambda s: s[:, 0] ** 2 + s[:, 1] ** 2 + h / b * s[:, 2] ** 2  # noqa: E731
     small *= (0.499 * h / np.sqrt(L(small)))[:, None]
-    velocity = np.stack(phases.ema(*small.T, h, b, 1e-3, *Q), axis=1)
+    velocity = np.stack(phase_sets.ema(*small.T, h, b, 1e-3, *Q), axis=1)
     falls = small[:, 0] * velocity[:, 0] + small[:, 1] * velocity[:, 1] + h / b * small[:, 2] * velocity[:, 2]
     assert (falls < 0).all()
 

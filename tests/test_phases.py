@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from dynamics import modes, phases
+from dynamics import modes, phase_sets, phases
 from dynamics.ensemble import FieldError
 
 SMALL_H = (0.01, 0.1, 0.2, 0.249)
@@ -16,13 +17,13 @@ SMALL_H = (0.01, 0.1, 0.2, 0.249)
 
 def edge(which: int, x: float, h: float, low: float, high: float) -> float:
     """The D = y² - x² between low and high at which the online set `which` ends above x, its level out of the way."""
-    value = lambda D: float(phases.online_sets(x, np.sqrt(max(x * x + D, 0.0)), h, 10.0)[which])  # noqa: E731
+    value = lambda D: float(phase_sets.online_sets(x, np.sqrt(max(x * x + D, 0.0)), h, 10.0)[which])  # noqa: E731
     return float(brentq(lambda D: 1.0 if value(D) >= 0 else -1.0, low, high, xtol=1e-15))  # pyright: ignore[reportArgumentType]
 
 
 def speed(x: float, D: float, h: float) -> float:
     """x' at (x, y) with y² = x² + D."""
-    return float(phases.online(x, np.sqrt(x * x + D), h, 1e-3)[0])
+    return float(phase_sets.online(x, np.sqrt(x * x + D), h, 1e-3)[0])
 
 
 @pytest.mark.parametrize("h", SMALL_H)
@@ -43,7 +44,7 @@ def test_the_online_sets_end_where_their_gates_open(h: float) -> None:
 @pytest.mark.parametrize("b", [1e-6, 0.03, 1.0, 30.0])
 def test_the_survival_set_lies_in_its_basin(h: float, b: float) -> None:
     """On the sphere of its largest half axis ρ the rest of the field cannot outweigh JᵀQ + QJ = -1: 2 ‖Q‖ ‖rest‖ < ρ."""
-    form = [float(q) for q in phases.survival_form(np.array(h), np.array(b))]
+    form = [float(q) for q in phase_sets.survival_form(np.array(h), np.array(b))]
     scaled = np.array(form)[[0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(3, 3)
     X = float(modes.fixed_points(1.0, 1.0, h).p_plus)
     J = np.array([[-X * X - h, X - 2 * X * X, X], [X - 2 * X * X, -X * X - h, X], [0.0, b, -b]])
@@ -57,7 +58,7 @@ def test_the_survival_set_lies_in_its_basin(h: float, b: float) -> None:
     def share(radius: float) -> float:
         y = radius * unit
         x, w, v = y.T + X
-        rest = np.stack(phases.ema(x, w, v, h, b, 1e-3, *form), axis=1) - y @ J.T
+        rest = np.stack(phase_sets.ema(x, w, v, h, b, 1e-3, *form), axis=1) - y @ J.T
         return 2 * largest * np.linalg.norm(rest, axis=1).max() / radius
 
     assert 0.5 < share(rho) < 1  # the bounds of the proof's three terms are not met at one point: 0.53 to 0.63
@@ -109,3 +110,37 @@ def test_no_point_of_an_edge_is_in_the_set_of_survival() -> None:
     place = np.array([0.5, 0.6, 0.75, 1.0])
     assert (phases.classify(place, place, eta=0.25).end == phases.UNDECIDED).all()
     assert phases.classify(0.5, 0.5, eta=0.25, beta=1.0).end == phases.UNDECIDED
+
+
+def by_logarithm(x: float, y: float, h: float, b: float | None) -> int:
+    """The end by scipy in (x, log y, z / y), which no number is too small for."""
+
+    def velocity(_: float, s: np.ndarray) -> tuple[float, float, float]:
+        x, u, r = s
+        du = x * (r - x) - h
+        return float(np.exp(2 * u) * (r - x) - h * x), float(du), 0.0 if b is None else float(b * (1 - r) - r * du)
+
+    out = solve_ivp(velocity, (0.0, 40 / h), (x, np.log(y), 1.0), method="LSODA", rtol=1e-10, atol=1e-12)
+    assert out.success
+    return phases.SURVIVAL if np.exp(out.y[1, -1]) > 0.1 else phases.COLLAPSE  # e^-40 or p+ > 1/2 by then
+
+
+@pytest.mark.parametrize("b", [None, 0.5, 20.0])
+def test_what_all_but_vanishes_and_grows_again_is_followed(b: float | None) -> None:
+    """y falls to e^-1000 and comes back, or falls farther than it can come back from; beside starts that do neither."""
+    x, h = np.array([0.5, 1.2, 1.5, 2.3, 20.0])[:, None], np.array([2e-4, 2e-3, 5e-3])
+    with_target: dict[str, Any] = {} if b is None else {"beta": b}
+    out = phases.classify(x, 0.1, eta=h, **with_target)
+    expected = np.array([[by_logarithm(float(p), 0.1, float(e), b) for e in h] for p in x[:, 0]])
+    assert out.run.ok.all() and np.array_equal(out.end, expected) and {*out.end.flat} == {0, 1}
+    alone = phases.classify(20.0, 0.1, eta=2e-3, **with_target)
+    assert alone.end == out.end[4, 1] and alone.time == out.time[4, 1] and np.array_equal(alone.run.y, out.run.y[4, 1])
+    faint = phases._faint(np.array(2e-3), np.array(3.0), np.array(0.1))
+    assert faint and not phases._faint(np.array(2e-3), np.array(1.0), np.array(0.1))  # the usual are left as they were
+    small = phases.classify(0.5, 1e-40, eta=2e-3, **with_target)  # e^{3/8h} = e^187 times as much, and e^-92 is enough
+    assert small.end == phases.SURVIVAL == by_logarithm(0.5, 1e-40, 2e-3, b)
+
+
+def test_without_the_logarithm_such_starts_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phases, "_faint", lambda h, *_: np.zeros(h.shape, bool))
+    assert phases.classify(3.0, 0.1, eta=2e-3).end != by_logarithm(3.0, 0.1, 2e-3, None)

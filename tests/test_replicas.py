@@ -14,7 +14,8 @@ import torch
 from full_models import replicas
 from full_models.methods.joint import JointEmbedding
 from full_models.parallel import World
-from full_models.replicas import stacked, take_step, train_replicas
+from full_models.replicas import take_step, train_replicas
+from full_models.stack import stacked
 from full_models.training import Recipe, RecipeError, train
 from full_models.training.material import Material, batches, material
 from full_models.training.optimisers import rate, set_rates
@@ -53,7 +54,7 @@ def double(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks and images in float64, so that agreement is told from float32's rounding."""
     floats, make = Material.floats, make_method
     monkeypatch.setattr(Material, "floats", lambda self, images: floats(self, images).double())
-    monkeypatch.setattr(replicas, "make_method", lambda recipe, shape: make(recipe, shape).double())
+    monkeypatch.setattr("full_models.stack.make_method", lambda recipe, shape: make(recipe, shape).double())
 
 
 @pytest.mark.usefixtures("double")
@@ -137,6 +138,8 @@ def test_a_draw_inside_a_loss_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ({}, (), (1e-3,), "at least one"),
         ({}, (0,), np.array([]), "1 seeds and 0 rates: give at least one of each"),
+        ({}, 3, (1e-3,), "seeds = 3: give a list of numbers"),
+        ({}, (0,), np.array(1e-3), r"rates = array\(0\.001\): give a list of numbers"),
         ({"precision": "bf16"}, (0,), (1e-3,), "float32"),
         ({"method": "random", "dim": None}, (0,), (1e-3,), "trains nothing"),
         ({"method": "i-jepa", **VIT}, (3, 8), (1e-3,), "differs from seed to seed: give one seed"),

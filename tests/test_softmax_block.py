@@ -28,10 +28,10 @@ def safe(dtype: Any) -> float:
     return float(np.log(np.finfo(dtype).max)) / 2
 
 
-def formula(q: Any, k: Any, w: Any, c: Any, offset: int) -> Parts:
-    """J and the gradients of its mean, w and c held, in numpy's long double."""
-    q, k, w, c = (x.astype(np.longdouble) for x in (q, k, w, c))
-    N, i = len(q), np.arange(len(q))
+def formula(q: Any, k: Any, b: Any, c: Any, per_tau: float, offset: int) -> Parts:
+    """J and the gradients of its mean, b and c held, in numpy's long double."""
+    q, k, b, c = (x.astype(np.longdouble) for x in (q, k, b, c))
+    N, i, w = len(q), np.arange(len(q)), b * per_tau
     s = (q * w[:, None]) @ (k * c[:, None]).T
     score = s[i, (i + offset) % N]
     if offset:
@@ -43,13 +43,13 @@ def formula(q: Any, k: Any, w: Any, c: Any, offset: int) -> Parts:
     return J, w[:, None] * (pi @ (k * c[:, None])) / N, c[:, None] * (pi.T @ (q * w[:, None])) / N
 
 
-def rows(N: int, d: int, dtype: Any, spread: float) -> tuple[Any, Any, Any, Any]:
-    """q, k, w, c whose scores are at most `spread`, and near it somewhere."""
+def rows(N: int, d: int, dtype: Any, spread: float) -> tuple[Any, Any, Any, Any, float]:
+    """q, k, b, c, per_tau whose scores are at most `spread`, and near it somewhere."""
     rng = np.random.default_rng(0)
     q, k = rng.standard_normal((2, N, d))
     c = 1 / np.linalg.norm(k, axis=1)
-    w = rng.uniform(0.5, 1, N) * spread / np.linalg.norm(q, axis=1)
-    return q.astype(dtype), k.astype(dtype), w.astype(dtype), c.astype(dtype)
+    b = rng.uniform(0.5, 1, N) / np.linalg.norm(q, axis=1)
+    return q.astype(dtype), k.astype(dtype), b.astype(dtype), c.astype(dtype), spread
 
 
 def excess(blocks: Callable[..., Parts], N: int, d: int, dtype: Any, spread: float, offset: int) -> float:
@@ -59,11 +59,11 @@ def excess(blocks: Callable[..., Parts], N: int, d: int, dtype: Any, spread: flo
     sum's N u beside; a sum over N rows adds N u again: 8 (N + d) u max(1, spread) bounds all. Gradients in the unit of the
     largest possible, and ∂J/∂k of the column's sum of π, which may be N.
     """
-    q, k, w, c = rows(N, d, dtype, spread)
+    given = _, _, b, c, per_tau = rows(N, d, dtype, spread)
     bounded = spread <= safe(dtype)
-    got, expected = blocks(q, k, w, c, offset, bounded, safe(dtype), True), formula(q, k, w, c, offset)
+    got, expected = blocks(*given, offset, bounded, safe(dtype), True), formula(*given, offset)
     law = 8 * (N + d) * np.finfo(dtype).eps * max(1.0, spread)
-    unit = 1.0, float(w.max()) / N, float((spread * c).max())
+    unit = 1.0, float(b.max()) * per_tau / N, float((spread * c).max())
     worst = [float(np.abs(g - e).max()) / u / law for g, e, u in zip(got, expected, unit, strict=True)]
     return max(worst) if np.isfinite(worst).all() else np.inf
 
@@ -102,9 +102,9 @@ def test_without_a_gradient_the_values_are_the_same(dtype: str) -> None:
 @TYPES
 @pytest.mark.parametrize("bounded", [True, False])
 def test_a_nan_stays_in_its_row(dtype: str, bounded: bool) -> None:
-    q, k, w, c = rows(150, 6, dtype, 5.0)
+    given = q, *_ = rows(150, 6, dtype, 5.0)
     q[140, 3] = np.nan
-    J, gq, gk = by_blocks(q, k, w, c, 0, bounded, safe(dtype), True)
+    J, gq, gk = by_blocks(*given, 0, bounded, safe(dtype), True)
     assert np.flatnonzero(np.isnan(J)).tolist() == [140]
     assert np.flatnonzero(np.isnan(gq).any(1)).tolist() == [140]
     assert np.isnan(gk).all()  # each key has a part of that row
@@ -113,10 +113,10 @@ def test_a_nan_stays_in_its_row(dtype: str, bounded: bool) -> None:
 @TYPES
 def test_far_below_the_maximum_there_is_nothing(dtype: str) -> None:
     """Row 0 sees its own key alone, exactly: log 1, no gradient."""
-    q, k, w, c = (np.ones(shape, dtype) for shape in ((9, 1), (9, 1), 9, 9))
+    q, k, b, c = (np.ones(shape, dtype) for shape in ((9, 1), (9, 1), 9, 9))
     q[0] = 1e4
     k[1:] = -1
-    J, gq, gk = by_blocks(q, k, w, c, 0, False, safe(dtype), True)
+    J, gq, gk = by_blocks(q, k, b, c, 1.0, 0, False, safe(dtype), True)
     assert J[0] == gq[0, 0] == 0
     assert np.isfinite(gk).all()
 
@@ -128,7 +128,11 @@ FAULTS = {
     "value of the wrong key": ("at = first + offset + i\n", "at = first + offset + i + 1\n"),
     "positive not taken away in ∂J/∂k": ("room.E[at, i] -= room.Z[i]", "pass"),
     "positive not taken away in ∂J/∂q": ("room.G[l, i] - room.Z[i] * c[at] * k[at, l]", "room.G[l, i]"),
-    "sum not divided out": ("share = w[i] / (q.dtype.type(N) * room.Z[i])", "share = w[i] / q.dtype.type(N)"),
+    "sum not divided out": ("share = per_tau / (q.dtype.type(N) * room.Z[i])", "share = per_tau / q.dtype.type(N)"),
+    "1 / tau lost in the scores": ("b[i] * q[i, l] * per_tau", "b[i] * q[i, l]"),
+    "lengths of q lost in the scores": ("b[i] * q[i, l] * per_tau", "q[i, l] * per_tau"),
+    "lengths of q lost in ∂J/∂q": ("* share * b[i]", "* share"),
+    "lengths of q lost in ∂J/∂k": ("b[i] * q[i, l] * share", "q[i, l] * share"),
     "lengths of k lost in the scores": ("c[start + j] * k[start + j, l]", "k[start + j, l]"),
     "lengths of k lost in ∂J/∂k": ("gk *= c[: len(gk), None]", "pass"),
     "exponentials of later tiles lost": ("for j in range(0, n, ROWS)", "for j in range(0, ROWS, ROWS)"),

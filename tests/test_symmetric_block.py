@@ -32,7 +32,7 @@ def excess(blocks: Callable[..., Parts], M: int, d: int, dtype: Any, tau: float)
     """Largest difference from the formula over what rounding allows, as in test_softmax_block; infinite for a NaN."""
     z, c = rows(M, d, dtype)
     J, g = blocks(z, c, tau, True)
-    expected, gq, gk = formula(z, z, c / np.longdouble(tau), c, M // 2)
+    expected, gq, gk = formula(z, z, c, c, 1 / tau, M // 2)
     law = 8 * (M + d) * np.finfo(dtype).eps / tau
     unit = float(c.max()) / tau / M
     worst = max(float(np.abs(J - expected).max()), float(np.abs(g - (gq + gk)).max()) / unit) / law
@@ -122,7 +122,9 @@ FAULTS = {
     "lengths lost in the columns": ("= c[first + i] * q[i, l]", "= q[i, l]"),
     "the score of the second view lost": ("score[first + i] = score[first + i + M // 2] = ", "score[first + i] = "),
     "chunks over the block's end": ("min(j + CHUNK, end)", "min(j + CHUNK, M)"),
-    "share of a row": ("share[i] * (", "share[0] * ("),
+    "share of a row": ("= c[i] * (share", "= c[0] * (share"),
+    "1 / tau lost in the gradient": ("per_tau / kind(M)", "1 / kind(M)"),
+    "1 / tau lost in the sums": ("sum_block(z[rows], per_tau, z", "sum_block(z[rows], kind(1), z"),
     "the row's own part of the gradient lost": ("g[first + i, l] += room.G[l, i]", "pass"),
 }
 

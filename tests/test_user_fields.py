@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numba import njit
 
 from dynamics import compiled, lanes, modes
 from dynamics.ensemble import FieldError, integrate_many
@@ -114,3 +115,57 @@ def test_a_step_that_overflows_is_no_step(method: str) -> None:
     assert out.status == lanes.TOO_SMALL and np.isfinite(out.y).all()
     # x = 1e305 (1 + t) passes the largest number, 1.797e308, at 1796.7, and |x| + |x'| does at 1795.7
     assert 1790 < out.t < 1797  # the latter, and the last step before it
+
+
+SMALL = -2
+
+
+def by_variable_powers(x):
+    return (-(sum([x**n for n in range(-2, 0)]) - 1.0 / x),)
+
+
+@pytest.mark.parametrize("method", ["explicit", "stiff"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        lambda x: (-(x**-2),), lambda x: (-(x**SMALL),), lambda x: (-math.pow(x, -2),), lambda x: (-(np.sqrt(x) ** -4),),
+        lambda x: (-(abs(x) ** -2),), by_variable_powers,
+    ],
+)  # fmt: skip
+def test_negative_powers_fail_member_by_member(field, method: str) -> None:
+    """Each is 1/x²: a member at 0 ended all of them, and so did lanes without a member, of which 3 members leave 13."""
+    out = integrate_many(field, ([2.0, 0.0, 2.0],), (), 1.0, rtol=1e-10, method=method)
+    assert list(out.status) == [lanes.DONE, lanes.NOT_FINITE, lanes.DONE]
+    assert np.abs(out.y[[0, 2], 0] - 5.0 ** (1 / 3)).max() < 1e-7  # x³ = 8 - 3 t; 10³ rtol
+
+
+@pytest.mark.parametrize("method", ["explicit", "stiff"])
+def test_a_quotient_by_a_parameter_that_is_0_is_one_members_failure(method: str) -> None:
+    """By complex steps numba's quotient raised, at a parameter of 0 as in lanes without a member."""
+    out = integrate_many(lambda x, q: (-x / q,), (1.0,), ([1.0, 0.0, 2.0],), 1.0, rtol=1e-10, method=method)
+    assert list(out.status) == [lanes.DONE, lanes.NOT_FINITE, lanes.DONE]
+    assert np.abs(out.y[[0, 2], 0] - np.exp([-1.0, -0.5])).max() < 1e-7  # 10³ rtol
+
+
+def test_code_with_errors_of_python_keeps_them() -> None:
+    for function in (lambda x: x**-2, lambda x: x**SMALL, lambda x: math.pow(x, -2), lambda x: 1.0 / complex(x, 0.0)):
+        assert njit(function)(2.0) == function(2.0)
+        with pytest.raises(ZeroDivisionError):
+            njit(function)(0.0)
+
+
+def guarded(x, level):
+    if x <= level:
+        raise ValueError("mine")
+    return (-x,)
+
+
+@pytest.mark.parametrize("method", ["explicit", "stiff"])
+def test_a_field_that_raises_does_so_for_members_alone_and_in_one_sentence(method: str) -> None:
+    """Lanes without a member were at 0; 9 exp(-1) is above 2, which the numbers that compiled code is tried with are not."""
+    for count in (1, 17, 300):
+        out = integrate_many(guarded, (np.full(count, 9.0),), (2.0,), 1.0, method=method)
+        assert out.ok.all() and np.abs(out.y - 9.0 * math.exp(-1)).max() < 1e-4  # 10³ rtol
+    with pytest.raises(FieldError, match=r"raise ValueError \(mine\) .* return math.nan there instead") as error:
+        integrate_many(guarded, ([9.0, -1.0],), (2.0,), 1.0, method=method)
+    assert "\n" not in str(error.value)

@@ -4,7 +4,8 @@ Leading axes are a batch of networks; the result has the embeddings' type. Call 
 temperature 0.005 is wrong by 1 in bfloat16. What papers and their code do differently is named by `convention="paper"`
 (the default) or `"reference"`. Nothing here detaches, gathers over processes or keeps state. Every loss is twice
 differentiable wherever its formula is, and runs under `torch.func`, but `blocked_info_nce` and `blocked_nt_xent`: these are
-once differentiable, and not under `torch.func`. On inputs:
+once differentiable, and not under `torch.func`. A temperature is checked by its value, which `vmap` hides: map over embeddings,
+not over it. On inputs:
 
     shapes, types, options   one ValueError with the remedy
     NaN                      a NaN entry makes its own network's loss NaN, never a finite number

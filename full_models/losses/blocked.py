@@ -26,7 +26,7 @@ So do the transforms of `torch.func`, which record no such pass: both are for th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ from torch import Tensor
 
 from full_models.losses import strips
 from full_models.losses.contrastive import critic_pair
-from full_models.losses.inputs import at_least_float32, check_pair, check_temperature, floor_in, is_paper, number
+from full_models.losses.inputs import check_pair, floor_in, is_paper, number, over_leading_axes, temperature
 
 # Products of blocks of this height run at nearly the full rate; in powers of two torch's kᵀ sᵀ runs at half of it
 BLOCK = 1056  # bytes of a column of the block of s: 132 rows of float64, 264 of float32
@@ -49,9 +49,9 @@ def blocked_info_nce(
     NaN also where a row's length overflows. Raises ValueError on shapes, types, critic, tau.
     """
     cosine = critic == "cosine" and M is None  # divided by lengths block by block; the rest, checks too, is theirs
-    q, k = critic_pair(z, z_plus, tau, "dot" if cosine else critic, M)
+    q, k, tau = critic_pair(z, z_plus, tau, "dot" if cosine else critic, M)
     floor = floor_in(z.dtype) if cosine else None
-    return _over_leading_axes(lambda a, b: _Softmax.apply(a, b, tau, 0, floor, _wants_gradient(a, b, tau)), q, k)
+    return over_leading_axes(lambda a, b: _Softmax.apply(a, b, tau, 0, floor, _wants_gradient(a, b, tau)), q, k)
 
 
 def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.5, convention: str = "paper") -> Tensor:
@@ -61,7 +61,7 @@ def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.5, con
     """
     scale = 1.0 if is_paper(convention) else 2.0
     check_pair(z, z_plus)
-    check_temperature(tau, z)
+    tau = temperature(tau, z)
     N, floor = z.shape[-2], floor_in(z.dtype)
 
     def loss(both: Tensor) -> Tensor:
@@ -69,18 +69,7 @@ def blocked_nt_xent(z: Tensor, z_plus: Tensor, *, tau: float | Tensor = 0.5, con
             return _Pairs.apply(both, tau, floor, _wants_gradient(both, tau))
         return _Softmax.apply(both, both, tau, N, floor, _wants_gradient(both, tau))
 
-    return scale * _over_leading_axes(loss, torch.cat([z, z_plus], -2))
-
-
-def _over_leading_axes(loss: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """One network after another: each is large. In float32 at least."""
-    if all(x.ndim == 2 for x in inputs):  # spares the copy of the gradients that stacking them would be
-        return loss(*map(at_least_float32, inputs)).to(inputs[0].dtype)
-    lead = inputs[0].shape[:-2]  # q has the leading axes of z and of M
-    stacks = [x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in map(at_least_float32, inputs)]
-    losses = [loss(*network) for network in zip(*stacks, strict=True)]
-    joined = torch.stack(losses) if losses else torch.stack([x.sum((-2, -1)) for x in stacks]).sum(0)  # has a gradient
-    return joined.reshape(lead).to(inputs[0].dtype)
+    return scale * over_leading_axes(loss, torch.cat([z, z_plus], -2))
 
 
 def _wants_gradient(*inputs: Tensor | float) -> bool:
@@ -106,7 +95,7 @@ def _by_temperature(tau: Tensor | float, q: Tensor, gq: Tensor, times: float = 1
     held; `times`: in how many places gq counts q."""
     if not isinstance(tau, Tensor):
         return None
-    return (-torch.linalg.vecdot(q, gq).sum() / (times * number(tau))).to(tau).reshape(tau.shape)
+    return (-torch.linalg.vecdot(q, gq).sum() / (times * number(tau))).to(tau)
 
 
 class _Pairs(torch.autograd.Function):
@@ -142,12 +131,13 @@ class _Softmax(torch.autograd.Function):
     ) -> Tensor:
         b, c = (_inverse_lengths(z, floor) if floor else z.new_ones(len(z)) for z in (q, k))
         safe, t = _safe(q), number(tau)
+        weights, per_tau = (b, 1 / t) if floor else (b / t, 1.0)  # q of any size meets tau at once, q̂ at the end
         bounded = (1.0 if floor else _bound(q, k)) / t <= safe  # False for NaN
-        blocks = _compiled if _compiles(q) else _by_torch
+        blocks = _compiled if _compiles(q) else partial(_by_torch, any_length=floor is None)
         # keys so long that u·k overflows before it is divided by their lengths: k̂ is written down after all
-        long = floor is not None and blocks is _by_torch and float(c.min()) * t < 4 / torch.finfo(q.dtype).max
+        long = floor is not None and blocks is not _compiled and float(c.min()) * t < 4 / torch.finfo(q.dtype).max
         keys, lengths = (k * c[:, None], torch.ones_like(c)) if long else (k, c)
-        losses, gq, gk = blocks(q, keys, b / t, lengths, offset, bounded, safe, with_gradient)
+        losses, gq, gk = blocks(q, keys, weights, lengths, per_tau, offset, bounded, safe, with_gradient)
         if with_gradient:
             slope = _by_temperature(tau, q, gq)
             if long:
@@ -168,24 +158,33 @@ Parts = tuple[Tensor, Tensor, Tensor]
 
 
 def _by_torch(
-    q: Tensor, k: Tensor, w: Tensor, c: Tensor, offset: int, bounded: bool, safe: float, with_gradient: bool
-) -> Parts:
-    """J of each row, and with_gradient ∂J/∂q and ∂J/∂k of their mean, the lengths b = tau w and c held (else empty)."""
+    q: Tensor, k: Tensor, b: Tensor, c: Tensor, per_tau: float, offset: int, bounded: bool, safe: float,
+    with_gradient: bool, any_length: bool,
+) -> Parts:  # fmt: skip
+    """J of each row, and with_gradient ∂J/∂q and ∂J/∂k of their mean, the lengths b and c held (else empty).
+
+    b q, which is of order 1, comes before per_tau = 1 / tau: b / tau leaves the type where rows or tau are far from 1.
+    any_length: c k may be as long as the type goes, so that what lies safe below a row's best must be exactly 0.
+    """
     (N, d), rows = q.shape, BLOCK // q.element_size()
     gq, gk = (q.new_empty(N, d), q.new_zeros(d, N)) if with_gradient else (q.new_empty(0), q.new_empty(0, 0))
-    losses, scores = q.new_empty(N), q.new_empty(min(rows, N), N)
+    losses, scores, per_row = q.new_empty(N), q.new_empty(min(rows, N), N), q.new_full((), per_tau / N)
     for i in range(0, N, rows):
         block = slice(i, i + rows)
-        u = q[block] * w[block, None]
-        s = torch.mm(u, k.mT, out=scores[: len(u)])
-        Z = _softmax_of(s, c, i, offset, bounded, safe, losses[block])
+        u = q[block] * b[block, None]
+        room = scores[: len(u)]
+        s = torch.addmm(room, u, k.mT, beta=0, alpha=per_tau, out=room)
+        Z = _softmax_of(s, c, i, offset, bounded, safe, any_length, losses[block])
         if with_gradient:
-            torch.mul(torch.mm(k.mT, s.mT).mT, w[block, None] / (N * Z), out=gq[block])
-            gk.addmm_((u / Z).mT, s, alpha=1 / N)
+            share = per_row / Z
+            torch.mul(torch.mm(k.mT, s.mT).mT.mul_(share), b[block, None], out=gq[block])
+            gk.addmm_((u * share).mT, s)
     return losses, gq, gk.mT
 
 
-def _softmax_of(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, losses: Tensor) -> Tensor:
+def _softmax_of(
+    s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, safe: float, any_length: bool, losses: Tensor
+) -> Tensor:
     """Z (r, 1) of rows first, first + 1, … of the products s (r, N), which become (π - δ) Z c; losses is J."""
     at = (torch.arange(first, first + len(s), device=s.device) + offset).remainder(s.shape[1])[:, None]
     s.mul_(c)
@@ -197,20 +196,24 @@ def _softmax_of(s: Tensor, c: Tensor, first: int, offset: int, bounded: bool, sa
         # e^-safe, 5e-20 in float32, is nothing beside the row's 1, nor are 2^40 of them; but no denormal, which is slow
         s.sub_(top).clamp_(min=-safe)
         score = score - top
-    Z = s.exp_().sum(-1, keepdim=True)
+    s.exp_()
+    if any_length and not bounded:
+        torch.threshold_(s, math.exp(1 - safe), 0.0)  # after exp, which is slow at -inf; e: beyond exp's rounding
+    Z = s.sum(-1, keepdim=True)
     losses.copy_((Z.log() - score)[:, 0])
     s.scatter_add_(1, at, -Z).mul_(c)
     return Z
 
 
 def _compiled(
-    q: Tensor, k: Tensor, w: Tensor, c: Tensor, offset: int, bounded: bool, safe: float, with_gradient: bool
-) -> Parts:
+    q: Tensor, k: Tensor, b: Tensor, c: Tensor, per_tau: float, offset: int, bounded: bool, safe: float,
+    with_gradient: bool,
+) -> Parts:  # fmt: skip
     """The same by compiled blocks."""
     from full_models.losses.softmax_block import by_blocks  # numba takes a third of a second to import
 
-    x, y, u, v = (z.detach().contiguous().numpy() for z in (q, k, w, c))
-    losses, gq, gk = (torch.from_numpy(z) for z in by_blocks(x, y, u, v, offset, bounded, safe, with_gradient))
+    x, y, u, v = (z.detach().contiguous().numpy() for z in (q, k, b, c))
+    losses, gq, gk = (torch.from_numpy(z) for z in by_blocks(x, y, u, v, per_tau, offset, bounded, safe, with_gradient))
     return losses, gq, gk
 
 

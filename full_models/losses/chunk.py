@@ -66,14 +66,14 @@ def make_room(N: int, d: int, dtype: np.dtype[Any], bounded: bool, gradient: boo
 
 
 @njit(**COMPILED)
-def load(q: Any, w: Any, room: Any) -> None:
-    """U of the block, columns beyond its rows zero; Z = 0 and G = 0."""
+def load(q: Any, b: Any, per_tau: Any, room: Any) -> None:
+    """U of the block, columns beyond its rows zero; Z = 0 and G = 0. First b q, which is of order 1: b / tau may leave the type."""
     width = room.U.shape[2]
     if len(q) < len(room.Z):
         room.U[:] = 0
     for i in range(len(q)):
         for l in range(q.shape[1]):
-            room.U[i // width, l, i % width] = q[i, l] * w[i]
+            room.U[i // width, l, i % width] = b[i] * q[i, l] * per_tau
     room.Z[:] = 0
     room.G[:] = 0
 

@@ -20,10 +20,10 @@ from full_models.losses.inputs import (
     check_finite,
     check_pair,
     check_positive,
-    check_temperature,
     is_paper,
     mean_off_diagonal,
     normalise,
+    temperature,
 )
 
 CRITICS = ("cosine", "dot", "bilinear")
@@ -97,7 +97,7 @@ def queue_info_nce(z: Tensor, z_plus: Tensor, *, queue: Tensor, tau: float | Ten
     Equal rows: log(K + 1). Source: He et al. 2020 eq. 1; N = 1 is ordinary. Raises ValueError on shapes and tau.
     """
     check_pair(z, z_plus)
-    check_temperature(tau, z)
+    tau = temperature(tau, z)
     check_beside("queue", queue, z, "K", z.shape[-1])
     q = normalise(z)
     negatives = q @ normalise(queue).mT / tau
@@ -124,30 +124,30 @@ def spectral_contrastive(z: Tensor, z_plus: Tensor, *, mu: float = 1.0, conventi
 
 def critic_pair(
     z: Tensor, z_plus: Tensor, tau: float | Tensor, critic: str, M: Tensor | None, least: int = 1
-) -> tuple[Tensor, Tensor]:
-    """(q, k), each (…, N, d), with s_ij = q_i·k_j / tau for the critics of `info_nce`; checks all arguments, N >= least."""
+) -> tuple[Tensor, Tensor, float | Tensor]:
+    """(q, k, tau), q and k (…, N, d), with s_ij = q_i·k_j / tau for the critics of `info_nce`; checks all arguments, N >= least."""
     check_pair(z, z_plus, least)
-    check_temperature(tau, z)
+    tau = temperature(tau, z)
     if critic not in CRITICS:
         raise ValueError(f"critic {critic!r} is not one of {', '.join(CRITICS)}")
     if (M is not None) != (critic == "bilinear"):
         raise ValueError("the matrix M belongs to the bilinear critic: give both or neither")
     if M is not None:
         check_beside("M", M, z, z.shape[-1], z.shape[-1])
-        return z @ M, z_plus
-    return (normalise(z), normalise(z_plus)) if critic == "cosine" else (z, z_plus)
+        return z @ M, z_plus, tau
+    return (normalise(z), normalise(z_plus), tau) if critic == "cosine" else (z, z_plus, tau)
 
 
 def _scores(z: Tensor, z_plus: Tensor, tau: float | Tensor, critic: str, M: Tensor | None, least: int = 1) -> Tensor:
     """s (…, N, N)."""
-    q, k = critic_pair(z, z_plus, tau, critic, M, least)
+    q, k, tau = critic_pair(z, z_plus, tau, critic, M, least)
     return q @ k.mT / tau
 
 
 def _both_views(z: Tensor, z_plus: Tensor, tau: float | Tensor, least: int = 1) -> tuple[Tensor, Tensor]:
     """Cosine scores s (…, 2N, 2N) of the rows of both views, -inf on the diagonal, and each row's positive (…, 2N)."""
     check_pair(z, z_plus, least)
-    check_temperature(tau, z)
+    tau = temperature(tau, z)
     N = z.shape[-2]
     u = normalise(torch.cat([z, z_plus], -2))
     positive = (u[..., :N, :] * u[..., N:, :]).sum(-1) / tau

@@ -7,6 +7,8 @@ the device and would not run under `torch.func.vmap`. A NaN entry therefore pass
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -32,33 +34,41 @@ def check_beside(name: str, x: Tensor, z: Tensor, rows: int | str, columns: int 
     """Raises ValueError unless x is (…, rows, columns), a letter for any number >= 1, of z's type, and meets z's leading axes."""
     shape, wanted = x.shape[-2:], (rows, columns)
     fits = len(shape) == 2 and all(n >= 1 if isinstance(m, str) else n == m for n, m in zip(shape, wanted, strict=True))
-    lead = zip(reversed(x.shape[:-2]), reversed(z.shape[:-2]), strict=False)
-    if not fits or x.dtype != z.dtype or any(n != m and 1 not in (n, m) for n, m in lead):
+    if not fits or x.dtype != z.dtype or not meet(x.shape[:-2], z.shape[:-2]):
         raise ValueError(
             f"{name}, {tuple(x.shape)} of {x.dtype}, does not fit embeddings {tuple(z.shape)} of {z.dtype}: give "
             f"(…, {rows}, {columns}) of their type and leading axes, letters at least 1"
         )
 
 
+def meet(shape: torch.Size, other: torch.Size) -> bool:
+    """Whether torch broadcasts one to the other."""
+    return all(n == m or 1 in (n, m) for n, m in zip(reversed(shape), reversed(other), strict=False))
+
+
 def check_positive(**numbers: float) -> None:
     """Raises ValueError unless each number is finite and > 0."""
-    for name, value in numbers.items():
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{name} = {value}: give a finite number > 0")
+    _check(numbers, lambda x: 0 < x < float("inf"), "a finite number > 0")
 
 
 def check_finite(**numbers: float) -> None:
     """Raises ValueError unless each number is finite."""
-    for name, value in numbers.items():
-        if not abs(value) < float("inf"):  # False for NaN too
-            raise ValueError(f"{name} = {value}: give a finite number")
+    _check(numbers, lambda x: abs(x) < float("inf"), "a finite number")  # False for NaN too
 
 
 def check_whole(least: int, **numbers: float) -> None:
     """Raises ValueError unless each number is whole and at least `least`."""
+    _check(numbers, lambda x: least <= x < float("inf") and x == int(x), f"a whole number >= {least}")
+
+
+def _check(numbers: dict[str, float], fits: Callable[[float], bool], wanted: str) -> None:
     for name, value in numbers.items():
-        if not least <= value < float("inf") or value != int(value):
-            raise ValueError(f"{name} = {value}: give a whole number >= {least}")
+        try:
+            good = fits(value)
+        except TypeError:  # no number at all
+            good = False
+        if not good:
+            raise ValueError(f"{name} = {value!r}: give {wanted}")
 
 
 def number(x: float | Tensor) -> float:
@@ -66,16 +76,26 @@ def number(x: float | Tensor) -> float:
     return float(x.item() if isinstance(x, Tensor) else x)
 
 
-def check_temperature(tau: float | Tensor, z: Tensor) -> None:
-    """Raises ValueError unless tau is one number > 0 by which scores of z's type can be divided: 4 / tau is in its range."""
-    if isinstance(tau, Tensor) and tau.numel() != 1:
-        raise ValueError(f"tau has shape {tuple(tau.shape)}: give one number")
-    value, largest = number(tau), torch.finfo(z.dtype).max
-    check_positive(tau=value)
+def temperature(tau: float | Tensor, z: Tensor) -> float | Tensor:
+    """tau, a tensor of one number as one of shape (), by which scores of z's type keep their shape and type.
+
+    Raises ValueError unless it is one real number > 0 by which they can be divided: 4 / tau is in their range.
+    """
+    if isinstance(tau, Tensor):
+        if tau.numel() != 1 or tau.is_complex():
+            raise ValueError(f"tau has shape {tuple(tau.shape)} and type {tau.dtype}: give one number, a real one")
+        tau = tau.reshape(())
+        value = number(tau)
+        check_positive(tau=value)
+    else:
+        check_positive(tau=tau)
+        value = float(tau)
+    largest = torch.finfo(z.dtype).max
     if not 4 / largest <= value <= largest:
         raise ValueError(
             f"tau = {value} is beyond the range of {z.dtype}: give one from {4 / largest:.1g} to {largest:.1g}"
         )
+    return tau
 
 
 def is_paper(convention: str) -> bool:
@@ -112,6 +132,17 @@ def centre(z: Tensor) -> Tensor:
 def at_least_float32(z: Tensor) -> Tensor:
     """float16 and bfloat16 as float32, which holds all their numbers; z itself in a wider type."""
     return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+
+
+def over_leading_axes(loss: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """`loss` (…) of the inputs' networks, one after another: each is large. In float32 at least, given back in the inputs' type."""
+    if all(x.ndim == 2 for x in inputs):  # spares the copy of the gradients that stacking them would be
+        return loss(*map(at_least_float32, inputs)).to(inputs[0].dtype)
+    lead = inputs[0].shape[:-2]  # q has the leading axes of z and of M
+    stacks = [x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in map(at_least_float32, inputs)]
+    losses = [loss(*network) for network in zip(*stacks, strict=True)]
+    joined = torch.stack(losses) if losses else torch.stack([x.sum((-2, -1)) for x in stacks]).sum(0)  # has a gradient
+    return joined.reshape(lead).to(inputs[0].dtype)
 
 
 def trace(M: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, check_whole, is_paper, normalise
+from full_models.losses.inputs import NORM_FLOOR, check_pair, check_positive, check_whole, is_paper, meet, normalise
 
 
 def invariance(z: Tensor, z_plus: Tensor) -> Tensor:
@@ -91,8 +91,11 @@ def mae(z: Tensor, z_plus: Tensor, *, mask: Tensor, unit_patches: bool = True) -
     propagates. Raises ValueError on shapes.
     """
     check_pair(z, z_plus)
-    if mask.shape[-1:] != z.shape[-2:-1]:
-        raise ValueError(f"mask has shape {tuple(mask.shape)}: give (…, {z.shape[-2]}), 1 where a patch was hidden")
+    if mask.shape[-1:] != z.shape[-2:-1] or not meet(mask.shape[:-1], z.shape[:-2]):
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)} beside patches {tuple(z.shape)}: give (…, {z.shape[-2]}) with their leading "
+            "axes, 1 where a patch was hidden"
+        )
     if unit_patches:
         if z.shape[-1] < 2:
             raise ValueError("a patch of one number has no variance: give d >= 2, or unit_patches=False")

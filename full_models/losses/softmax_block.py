@@ -32,38 +32,41 @@ from full_models.vectors import VECTOR_BYTES
 
 
 def by_blocks(
-    q: NDArray[Any], k: NDArray[Any], w: NDArray[Any], c: NDArray[Any], offset: int, bounded: bool, safe: float,
-    gradient: bool,
+    q: NDArray[Any], k: NDArray[Any], b: NDArray[Any], c: NDArray[Any], per_tau: float, offset: int, bounded: bool,
+    safe: float, gradient: bool,
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:  # fmt: skip
-    """J (N,) of every row, and ∂J/∂q and ∂J/∂k (N, d) of their mean, w and c held; two empty arrays where none is wanted.
+    """J (N,) of every row, and ∂J/∂q and ∂J/∂k (N, d) of their mean, b and c held; two empty arrays where none is wanted.
 
-    q, k (N, d), contiguous; w = 1 / (‖q_i‖ tau) and c = 1 / ‖k_j‖ (N,); all of one floating type. pos(i) = i + offset (mod
-    N); offset > 0 takes key i out of row i's sum. bounded: |S| <= safe = log(max) / 2, and top is 0; else what lies 1.25 safe
-    below it counts as exp = 0. NaN where a row holds one.
+    q, k (N, d), contiguous; b = 1 / ‖q_i‖ and c = 1 / ‖k_j‖ (N,); all of one floating type; per_tau = 1 / tau.
+    pos(i) = i + offset (mod N); offset > 0 takes key i out of row i's sum. bounded: |S| <= safe = log(max) / 2, and top is
+    0; else what lies 1.25 safe below it counts as exp = 0. NaN where a row holds one.
     """
     N, d = q.shape
-    room, J = make_room(N, d, q.dtype, bounded, gradient), np.empty(N, q.dtype)
+    room, J, sharp = make_room(N, d, q.dtype, bounded, gradient), np.empty(N, q.dtype), q.dtype.type(per_tau)
     gq = np.empty((N if gradient else 0, d), q.dtype)
     gk = aligned(np.zeros, (up(N, NARROW_ROWS) if gradient else 0, up(d, VECTOR_BYTES // q.itemsize)), q.dtype)
     for first in range(0, N, R := len(room.Z)):
         rows = slice(first, first + R)
-        softmax_block(q[rows], w[rows], k, c, first, offset, bounded, safe, gradient, room, J[rows], gq[rows], gk)
+        softmax_block(
+            q[rows], b[rows], sharp, k, c, first, offset, bounded, safe, gradient, room, J[rows], gq[rows], gk
+        )
     gk = gk[:N, :d]
-    gk *= c[: len(gk), None]
+    with np.errstate(over="ignore"):  # at a row of length 0 it may be beyond the type, as in torch
+        gk *= c[: len(gk), None]
     return J, gq, gk
 
 
 @kept_jit(**COMPILED)
 def softmax_block(
-    q: NDArray[Any], w: NDArray[Any], k: NDArray[Any], c: NDArray[Any], first: int, offset: int, bounded: bool,
-    safe: float, gradient: bool, room: Room, J: NDArray[Any], gq: NDArray[Any], gk: NDArray[Any],
+    q: NDArray[Any], b: NDArray[Any], per_tau: Any, k: NDArray[Any], c: NDArray[Any], first: int, offset: int,
+    bounded: bool, safe: float, gradient: bool, room: Room, J: NDArray[Any], gq: NDArray[Any], gk: NDArray[Any],
 ) -> None:  # fmt: skip
     """`by_blocks` of the rows q (r, d) first, first + 1, …: J and gq out, gk added to, which has as many rows, and numbers in
     them, as whole tiles take for N and d."""
     widest()
     N = len(k)
     own = q.dtype.type(2 - 2 * safe if bounded else -np.inf)  # exp of it is nothing beside the smallest Z
-    load(q, w, room)
+    load(q, b, per_tau, room)
     room.top[:] = 0 if bounded else -np.inf
     for j in range(0, N, CHUNK):
         E = room.E[j if gradient else 0 :]
@@ -76,7 +79,7 @@ def softmax_block(
     for i in range(len(q)):
         J[i] = np.log(room.Z[i]) + room.top[i] - room.score[i]
     if gradient:
-        _finish(q, w, k, c, first + offset, bounded, room, gq, gk)
+        _finish(q, b, per_tau, k, c, first + offset, bounded, room, gq, gk)
 
 
 @njit(**COMPILED)
@@ -110,15 +113,20 @@ def _exponentials(n: int, depth: int, bounded: bool, least: Any, E: Any, room: A
 
 
 @njit(**COMPILED)
-def _finish(q: Any, w: Any, k: Any, c: Any, shift: int, bounded: bool, room: Any, gq: Any, gk: Any) -> None:
-    """The positives' part of both gradients, ∂J/∂q divided by Z, ∂J/∂k by the third product."""
+def _finish(
+    q: Any, b: Any, per_tau: Any, k: Any, c: Any, shift: int, bounded: bool, room: Any, gq: Any, gk: Any
+) -> None:  # fmt: skip
+    """The positives' part of both gradients, ∂J/∂q divided by Z, ∂J/∂k by the third product.
+
+    b is taken last in the one and first in the other: of a long row it is near the least number of the type.
+    """
     (N, d), R, width = k.shape, len(room.Z), room.W.shape[2]
     for i in range(len(q)):
         at = (shift + i) % N
-        share = w[i] / (q.dtype.type(N) * room.Z[i])
+        share = per_tau / (q.dtype.type(N) * room.Z[i])
         for l in range(d):
-            gq[i, l] = (room.G[l, i] - room.Z[i] * c[at] * k[at, l]) * share
-            room.W[l // width, i, l % width] = q[i, l] * share
+            gq[i, l] = (room.G[l, i] - room.Z[i] * c[at] * k[at, l]) * share * b[i]
+            room.W[l // width, i, l % width] = b[i] * q[i, l] * share
     room.W[:, len(q) :] = 0
     for chunk in range(-(-N // CHUNK) - 1, -1, -1):
         j, end = chunk * CHUNK, min((chunk + 1) * CHUNK, N)

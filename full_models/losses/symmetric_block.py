@@ -34,31 +34,31 @@ def by_pairs(z: NDArray[Any], c: NDArray[Any], tau: float, gradient: bool) -> tu
     """
     (M, d), kind = z.shape, z.dtype.type
     room = make_room(M, d, z.dtype, bounded=True, gradient=False)
-    Z, score, w = np.zeros(M, z.dtype), np.empty(M, z.dtype), c / kind(tau)
+    Z, score, per_tau = np.zeros(M, z.dtype), np.empty(M, z.dtype), kind(1 / tau)
     blocks = [slice(first, first + len(room.Z)) for first in range(0, M, len(room.Z))]
     # exp of it is nothing beside the smallest Z, and yet no denormal over the largest: these slow a product's vectors down
     own = kind(np.log(np.finfo(z.dtype).eps) - 5 - 1 / tau)
     for rows in blocks:
-        sum_block(z[rows], w[rows], z, c, rows.start, own, room, Z, score)
+        sum_block(z[rows], per_tau, z, c, rows.start, own, room, Z, score)
     g = aligned(np.zeros, (up(M, NARROW_ROWS) if gradient else 0, up(d, VECTOR_BYTES // z.itemsize)), z.dtype)
     if gradient:
         inverse = np.zeros(up(M, NARROW_ROWS), z.dtype)  # tiles read whole rows of it
         inverse[:M] = 1 / Z
         for rows in blocks:
-            add_block(z[rows], w[rows], z, c, rows.start, own, room, inverse, g)
-        take_positives(z, c, w / kind(M), g)
+            add_block(z[rows], per_tau, z, c, rows.start, own, room, inverse, g)
+        take_positives(z, c, per_tau / kind(M), g)
     return np.log(Z) - score, g[:M, :d]
 
 
 @kept_jit(**COMPILED)
 def sum_block(
-    q: NDArray[Any], w: NDArray[Any], z: NDArray[Any], c: NDArray[Any], first: int, own: Any, room: Room,
+    q: NDArray[Any], per_tau: Any, z: NDArray[Any], c: NDArray[Any], first: int, own: Any, room: Room,
     Z: NDArray[Any], score: NDArray[Any],
 ) -> None:  # fmt: skip
-    """What rows q = z[first :], with their w = c / tau, and the keys from them on add to Z (M,), and the scores of positives."""
+    """What rows q = z[first :] and the keys from them on add to Z (M,), and the scores of positives."""
     widest()
     M, end = len(z), first + len(q)
-    load(q, w, room)
+    load(q, c[first:end], per_tau, room)
     for start, stop in _chunks(first, end, M):
         n, depth = scores(z, c, start, stop, first, M // 2, len(q), own, False, room)
         _sum(n, depth, room)
@@ -73,7 +73,7 @@ def sum_block(
 
 @kept_jit(**COMPILED)
 def add_block(
-    q: NDArray[Any], w: NDArray[Any], z: NDArray[Any], c: NDArray[Any], first: int, own: Any, room: Room,
+    q: NDArray[Any], per_tau: Any, z: NDArray[Any], c: NDArray[Any], first: int, own: Any, room: Room,
     inverse: NDArray[Any], g: NDArray[Any],
 ) -> None:  # fmt: skip
     """What rows q = z[first :] and the keys from them on add to g, Σ_j (1/Z_i + 1/Z_j) E_ij k̂_j of all rows; inverse (M,) = 1/Z.
@@ -82,7 +82,7 @@ def add_block(
     """
     widest()
     (M, d), end, R, width = z.shape, first + len(q), len(room.Z), room.W.shape[2]
-    load(q, w, room)
+    load(q, c[first:end], per_tau, room)
     for i in range(len(q)):
         room.Z[i] = inverse[first + i]
         for l in range(d):
@@ -128,10 +128,10 @@ def _weigh(n: int, depth: int, of_keys: Any, room: Any) -> None:
 
 
 @kept_jit(**COMPILED)
-def take_positives(z: NDArray[Any], c: NDArray[Any], share: NDArray[Any], g: NDArray[Any]) -> None:
-    """g_i <- share_i (g_i - 2 k̂_pos(i))."""
+def take_positives(z: NDArray[Any], c: NDArray[Any], share: Any, g: NDArray[Any]) -> None:
+    """g_i <- c_i share (g_i - 2 k̂_pos(i))."""
     M, d = z.shape
     for i in range(M):
         at = (i + M // 2) % M
         for l in range(d):
-            g[i, l] = share[i] * (g[i, l] - 2 * c[at] * z[at, l])
+            g[i, l] = c[i] * (share * (g[i, l] - 2 * c[at] * z[at, l]))

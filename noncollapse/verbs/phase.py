@@ -17,6 +17,8 @@ from noncollapse.verbs.common import made
 if TYPE_CHECKING:
     from noncollapse.diagram import Axis
 
+LONGEST = 200  # bytes of a record's name: file systems take 255, and an ending and a process's number come behind it
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--x", default="eta=0:0.3", metavar="NAME=LOW:HIGH[:log]", help="horizontal axis")
@@ -48,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     name = _name(x, y, dict(fixed), size) if args.name is None else args.name
     if not name or "/" in name or name.startswith("."):
         raise UsageError(f"--name {name!r}: give a plain file name")
+    if len(os.fsencode(name)) > LONGEST:
+        raise UsageError(f"--name has {len(os.fsencode(name))} bytes: give at most {LONGEST}")
     with tqdm(total=size[0] * size[1], unit="trajectories", unit_scale=True, leave=False,
               disable=None if os.environ.get("CI") is None else True, file=sys.stderr) as bar:  # fmt: skip
         record = save(made(args.results), name, x, y, dict(fixed), size, args.jobs, bar.update)
