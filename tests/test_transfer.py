@@ -126,7 +126,7 @@ def test_a_fault_in_a_gauge_is_a_sentence_and_costs_no_other(
 
 @pytest.mark.parametrize(
     ("name", "depends"),
-    [(f"full_models/{n}.py", True) for n in ("deep", "nets", "deep_settings", "linear")]
+    [(f"full_models/{n}.py", True) for n in ("deep", "nets", "deep_settings", "schedule")]
     + [(f"dynamics/{n}.py", True) for n in ("images", "observe", "setting", "view_kinds")]
     + [("noncollapse/transfer.py", False)],
 )
