@@ -37,7 +37,8 @@ _HELD: dict[str, tuple[Claim, ...]] = {m: import_module(f"derivations.{m}").CLAI
 
 
 def check_registered(held: Mapping[str, Sequence[Claim]]) -> None:
-    """Raise ValueError where two claims have one id (the later would hide the other), or a correction is no claim."""
+    """Raise ValueError where two claims have one id (the later would hide the other), a correction is no claim, or nothing shows
+    that a check can fail, or can pass."""
     modules: dict[str, str] = {}
     for module, claims in held.items():
         for claim in claims:
@@ -49,6 +50,11 @@ def check_registered(held: Mapping[str, Sequence[Claim]]) -> None:
     for claim in (claim for claims in held.values() for claim in claims):
         if claim.corrected_by is not None and claim.corrected_by not in modules:
             raise ValueError(f"{claim.id} is corrected by {claim.corrected_by!r}, which is no claim's id")
+        if claim.residual is not None and not (claim.mutants or claim.corrected_by or claim.holds_at):
+            raise ValueError(
+                f"{claim.id} has no wrong theory that its check must tell from it: give mutants, or where it fails throughout "
+                "corrected_by or holds_at"
+            )
 
 
 check_registered(_HELD)

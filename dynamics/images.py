@@ -110,7 +110,7 @@ def _npz_pool(path: Path) -> Pool:
     try:
         with np.load(path) as data:
             x, x_plus = (np.asarray(data[name], dtype=np.float64) for name in ("x", "x_plus"))
-    except (OSError, KeyError, ValueError) as error:
+    except Exception as error:  # numpy and zipfile meet torn bytes with whatever they stumble over
         raise SettingError(f"{path}: cannot read arrays x and x_plus ({error}); save them with np.savez") from None
     if x.shape != x_plus.shape or x.ndim < 2:
         raise SettingError(f"{path}: x is {x.shape} and x_plus {x_plus.shape}; both must be (n, ...) alike")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, TypeVar
 
-from dynamics.setting_fields import SettingError, check_kind, check_known, check_range, hints, is_number
+from dynamics.setting_fields import SettingError, check_finite, check_kind, check_known, check_range, hints, is_number
 from dynamics.view_kinds import VIEWS, ChannelViews, GaussianViews, ImageViews, PointViews, Views
 
 __all__ = ["ChannelViews", "GaussianViews", "ImageViews", "Network", "Objective", "PointViews", "Setting", "SettingError",
@@ -151,7 +151,7 @@ class Setting:
         """A Setting from (possibly partial) JSON; what is not given keeps its default. Raises SettingError."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise SettingError(f'not JSON ({error}): write e.g. \'{{"training": {{"eta": 0.1}}}}\'') from None
         return Setting.from_dict(data)
 
@@ -191,6 +191,7 @@ def _converted(path: str, hint: Any, value: Any) -> Any:
     """A JSON value as its field holds it: lists as tuples, whole numbers as floats where floats are meant."""
     value = tuple(value) if isinstance(value, list) else value
     check_kind(path, hint, value)
+    check_finite(path, value)
     if isinstance(value, tuple):
         return tuple(float(v) for v in value)
     return value if value is None or hint in (int, bool, str) else float(value)

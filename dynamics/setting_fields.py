@@ -68,13 +68,21 @@ def check_range(path: str, value: Any) -> None:
     """Raise SettingError unless `value` is one of the known choices, finite and in range."""
     if path in CHOICES and value not in CHOICES[path]:
         raise SettingError(f"{path} is {value!r}: choose one of {', '.join(CHOICES[path])}")
-    for number in value if isinstance(value, tuple) else (value,):
-        if is_number(number) and not math.isfinite(number):
-            raise SettingError(f"{path} is {value!r}: give finite numbers")
+    check_finite(path, value)
     if path in AT_LEAST and isinstance(value, Real):
         low = AT_LEAST[path]
         if value < low or (path in POSITIVE and value == low):
             raise SettingError(f"{path} is {value!r}: give a number {'>' if path in POSITIVE else '>='} {low:g}")
+
+
+def check_finite(path: str, value: Any) -> None:
+    """Raise SettingError on a number, in a row too, that is not finite or larger than floats are."""
+    for number in value if isinstance(value, tuple) else (value,):
+        try:
+            if is_number(number) and not math.isfinite(number):
+                raise SettingError(f"{path} is {value!r}: give finite numbers")
+        except OverflowError:
+            raise SettingError(f"{path} is larger than any float: give a number below 1e308") from None
 
 
 def is_number(value: Any, kind: type = Real) -> bool:

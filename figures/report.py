@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,12 @@ def write_report(
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(".part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(out)
+    try:
+        part.write_text(page, encoding="utf-8")
+        part.replace(out)
+    finally:
+        with suppress(OSError):  # there is one only where it could not be written, or not be moved
+            part.unlink()
     return out
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noncollapse.errors import UsageError
+from noncollapse.errors import RecordError, UsageError
+from noncollapse.files import read_json, whole
 from noncollapse.sources import ROOT, hash_of
 
 if TYPE_CHECKING:
@@ -37,17 +38,15 @@ def catalogue() -> tuple[Entry, ...]:
     """Every registered claim, in the order of the report."""
     path = _cache() / f"catalogue-{hash_of(sorted((ROOT / 'derivations').glob('*.py')))}.json"
     try:
-        return tuple(Entry(**row) for row in json.loads(path.read_text()))
+        return tuple(Entry(**row) for row in read_json(path))
     except (OSError, ValueError, TypeError):
         pass  # not built yet, or damaged: built below
     CLAIMS, MODULES = _registered()
     entries = tuple(Entry(c.id, c.section, c.title, c.corrected_by, MODULES[c.id]) for c in CLAIMS.values())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps([dataclasses.asdict(e) for e in entries]))
-        part.replace(path)
-    except OSError:
+        with whole(path) as part:
+            part.write_text(json.dumps([dataclasses.asdict(e) for e in entries]), encoding="utf-8")
+    except (OSError, RecordError):
         pass  # a cache that cannot be written costs half a second the next time
     return entries
 

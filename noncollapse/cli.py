@@ -83,6 +83,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         raise SystemExit(_fail(f"{message}; see `{self.prog} --help`", self.as_json))
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own says nothing of a disk that is full
+
 
 class _Version(argparse.Action):
     def __call__(self, *_: Any, **__: Any) -> None:
@@ -99,13 +102,29 @@ class Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never shows a traceback for bad input."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for closed in (name for name in ("stdout", "stderr") if getattr(sys, name) is None):  # by the shell's >&-
+        setattr(sys, closed, Path(os.devnull).open("w"))  # noqa: SIM115  for as long as the process lives
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a terminal without Unicode shows \u1d40 where it lacks a letter
         sys.stdout.reconfigure(errors="backslashreplace")
     _Parser.as_json = "--json" in words
-    args = parser(words).parse_args(words)
+    args = _parsed(words)
     with _terminable():
         return _run(args)
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Raises SystemExit on bad input, and after help or version, which are all that was asked."""
+    try:
+        try:
+            return parser(words).parse_args(words)
+        finally:
+            sys.stdout.flush()  # as in `_run`
+    except BrokenPipeError:
+        _drop_output()
+        raise SystemExit(0) from None
+    except OSError as error:
+        raise SystemExit(_fail(str(error), _Parser.as_json)) from None
 
 
 @contextmanager

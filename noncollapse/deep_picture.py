@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from dynamics.observe import mode_pairs, normalised_commutator
 from dynamics.run import Array
 from dynamics.setting import Setting
 from dynamics.solver import integrate
+from noncollapse.transfer import load_deep
 
 Arrays = dict[str, Array]
 
@@ -25,17 +25,17 @@ def deep_modes(scale: float, results: Path) -> Arrays:
     """Every deep run with a learned predictor and stop-gradient beside the linear prediction from its own start.
 
     runs (n,) names; per run i: t<i> (T,), measured p<i>, s<i>, cosine<i> (R, T, k) and alignment<i> (R, T); predicted
-    linear_p<i>, linear_s<i> (R, T, k), linear_alignment<i> (R, T); alpha_p<i>; a<i> (R,). Raises NothingToDraw.
+    linear_p<i>, linear_s<i> (R, T, k), linear_alignment<i> (R, T); alpha_p<i>; a<i> (R,). Raises NothingToDraw, and RecordError where a run cannot be read.
     """
     out: Arrays = {}
     names = []
     for path in sorted((results / "deep").glob("*.json")):
-        setting = Setting.from_dict(json.loads(path.read_text())["setting"])
+        found = load_deep(results, path.stem)
+        assert found is not None  # its .json is there
+        setting, run = found.setting, {"t": found.t, **found.obs}
         o = setting.objective
         if o.loss != "predictor" or o.predictor not in ("linear", "symmetric") or not o.stop_gradient:
             continue
-        with np.load(path.with_suffix(".npz")) as stored:
-            run = {name: stored[name] for name in ("t", "p", "s", "cosine", "alignment", "variance", "mean")}
         i = len(names)
         names.append(path.stem)
         out |= {f"{name}{i}": run[name] for name in ("t", "p", "s", "cosine", "alignment")}

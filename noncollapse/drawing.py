@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from figures import FAMILIES, UnreadableRecord, draw_claim, draw_picture
 from figures.report import write_report
 from noncollapse.engine import processes
 from noncollapse.errors import RecordError
+from noncollapse.files import holds_arrays, read_json
 from noncollapse.pictures import sources_hash
 from noncollapse.records import WHOLE, is_stale, load
 from noncollapse.sweep import outcomes
@@ -37,7 +37,7 @@ def _has_evidence(results: Path, claim_id: str) -> bool:
     """True also where the record cannot be read: drawing it then says what to do."""
     path = results / claim_id / WHOLE
     try:
-        return path.is_file() and bool(json.loads(path.read_text())["evidence"])
+        return path.is_file() and bool(read_json(path)["evidence"])
     except (OSError, ValueError, KeyError, TypeError):
         return True
 
@@ -60,13 +60,13 @@ def _computed(results: Path) -> list[str]:
 
 
 def _picture_is_fresh(results: Path, name: str) -> bool:
-    """True if neither the code nor, for what is drawn beside them, the deep records are newer than the picture."""
+    """True if the picture can be read, and neither the code nor, for what is drawn beside them, the deep records are newer."""
     about = results / "pictures" / f"{name}.json"
     try:
-        made = json.loads(about.read_text())["provenance"]["sources"]
+        made = read_json(about)["provenance"]["sources"]
         deep = max((p.stat().st_mtime for p in (results / "deep").glob("*.npz")), default=0.0)
-        return made == sources_hash() and about.stat().st_mtime >= deep
-    except (OSError, ValueError, KeyError):
+        return made == sources_hash() and about.stat().st_mtime >= deep and holds_arrays(about.with_suffix(".npz"))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -77,7 +77,7 @@ def _each(
     if jobs == 1 or len(names) < 2:
         made = enumerate(_drawn(work, results, name) for name in names)
     else:  # fork: matplotlib is loaded once, here, and torch is not
-        made = outcomes(_drawn, [(work, results, name) for name in names], processes(jobs, "fork"))
+        made = outcomes(_drawn, [(work, results, name) for name in names], processes(min(jobs, len(names)), "fork"))
     quiet = None if os.environ.get("CI") is None else True
     found: dict[int, Path] = {}
     for i, outcome in tqdm(made, total=len(names), desc="figures", unit="figure", file=sys.stderr, disable=quiet):

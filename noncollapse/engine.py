@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from noncollapse.errors import UsageError
 
 Engine = Callable[[], AbstractContextManager[Executor]]
+MOST = 10_000  # processes that an engine may be asked for by name: more is a slip of the finger
 WATCH = 1.0  # seconds between a worker's looks at its parent
 BOTH = frozenset({signal.SIGINT, signal.SIGTERM})
 # of dask's own workers: errors of tasks come back with them; a connection that closes in the middle of a heartbeat, as when all is
@@ -56,26 +57,27 @@ def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
 
 @contextmanager
 def interrupts_held(masked: frozenset[signal.Signals] = BOTH) -> Iterator[None]:
-    """An interrupt waits for the end of the block; processes and threads that it starts are deaf to the `masked` signals.
+    """An interrupt or SIGTERM waits for the end of the block; processes and threads that it starts are deaf to the `masked`
+    signals.
 
     Else a worker that still imports answers with a traceback, and between a fork and its end Python may drop it. A mask is not
     enough: another thread without one takes the signal, and Python's main thread then answers it in the midst of the block.
     """
     resource_tracker.ensure_running()  # else the first process does so, and takes the mask away
     met: list[int] = []
-    answer = signal.getsignal(signal.SIGINT)
-    ours = callable(answer) and threading.current_thread() is threading.main_thread()  # no other may set a handler
-    if ours:
-        signal.signal(signal.SIGINT, lambda number, _: met.append(number))
+    ours = threading.current_thread() is threading.main_thread()  # no other may set a handler
+    answers = {number: answer for number in BOTH if ours and callable(answer := signal.getsignal(number))}
+    for number in answers:
+        signal.signal(number, lambda number, _: met.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, masked)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if ours:
-            signal.signal(signal.SIGINT, answer)
+        for number, answer in answers.items():
+            signal.signal(number, answer)
         if met:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(met[0])
 
 
 def dask(address: Any = None) -> Engine:
@@ -129,6 +131,8 @@ def engine_named(name: str) -> Engine:
     """ "processes", "processes:8", "dask" (workers on this machine) or "dask:tcp://host:8786". Raises UsageError."""
     kind, _, detail = name.partition(":")
     if kind == "processes" and (not detail or detail.isdecimal()):
+        if len(detail) > len(str(MOST)) or (detail and int(detail) > MOST):
+            raise UsageError(f"engine {name[:40]!r}: give at most {MOST} processes")
         return processes(int(detail) if detail else None)
     if kind == "dask":
         return dask(detail or None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from noncollapse.errors import RecordError
+from noncollapse.files import read_json
 from noncollapse.records import write_json
 
 LEDGER = Path(__file__).with_name("ledger.json")
@@ -18,7 +18,7 @@ def read_ledger(path: Path = LEDGER) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        entries = json.loads(path.read_text())["verdicts"]
+        entries = read_json(path)["verdicts"]
         return {str(k): str(v["verdict"]) for k, v in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RecordError(f"{path} is not a readable ledger: restore it from version control") from None
@@ -27,7 +27,7 @@ def read_ledger(path: Path = LEDGER) -> dict[str, str]:
 def publish(records: Mapping[str, Mapping[str, Any]], path: Path = LEDGER) -> int:
     """Write the verdicts of these records into the ledger, beside the published ones; returns how many changed."""
     read_ledger(path=path)  # says it if the file is damaged, before anything is written over it
-    old = json.loads(path.read_text())["verdicts"] if path.is_file() else {}
+    old = read_json(path)["verdicts"] if path.is_file() else {}
     new = dict(old)
     for claim_id, record in records.items():
         source = record["provenance"]

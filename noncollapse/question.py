@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from dynamics.setting import Setting, SettingError
 from noncollapse.errors import UsageError
+from noncollapse.fault import words
+from noncollapse.files import parsed
 from noncollapse.memory import is_full, words_of
 
 if TYPE_CHECKING:
@@ -22,8 +24,10 @@ def around(base: Setting, text: str) -> Setting:
     """The Setting that (partial) JSON makes of a claim's `base`: what is not given keeps the base's value, and views of
     another kind their own defaults. Raises SettingError."""
     try:
-        given = json.loads(text, object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
+        given = parsed(text, _once)
+    except SettingError:  # a key stands twice
+        raise
+    except ValueError as error:
         raise SettingError(f'not JSON ({error}): write e.g. \'{{"training": {{"eta": 0.1}}}}\'') from None
     if not isinstance(given, dict):
         raise SettingError(f'a Setting is a JSON object, not {json.dumps(given)}: write e.g. {{"seed": 1}}')
@@ -64,18 +68,16 @@ def residual_of(claim_id: str, rung: str, setting: Setting, replicas: int = 32) 
     satisfy and what else it changes of what the claim is about; or {"error": why it cannot be read there}: work for a
     sweep, of which one Setting that blows up must not cost the others."""
     from derivations.registry import CLAIMS
-    from noncollapse.rungs import UNREADABLE, read, why_unreadable
+    from noncollapse.rungs import read
 
     claim = CLAIMS[claim_id]
     try:
         unmet = [a.name for a in (*claim.states, *claim.needs) if not a.holds(setting)]
         r = read(claim, setting, rung, replicas)
-    except UNREADABLE as error:
-        return {"error": why_unreadable(error)}
-    except (MemoryError, RuntimeError) as error:
-        if not is_full(error):
-            raise
-        return {"error": f"this machine's memory is too small for it ({words_of(error)})"}
+    except (Exception, SystemExit) as error:
+        if is_full(error):
+            return {"error": f"this machine's memory is too small for it ({words_of(error)})"}
+        return {"error": words(error)}
     return {"residual": r.residual, "tolerance": r.tolerance, "ok": r.ok, "note": r.note, "assumptions_unmet": unmet,
             "differs": differs(claim, setting)}  # fmt: skip
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from noncollapse.budget import RANK
 from noncollapse.catalogue import catalogue
 from noncollapse.errors import RecordError
+from noncollapse.files import holds_arrays, read_json, whole
 from noncollapse.shape import is_record
 from noncollapse.sources import sources_of
 
 if TYPE_CHECKING:
     from dynamics.run import Array
 
-WHOLE, PARTIAL = "record.json", "partial.json"
+WHOLE, PARTIAL, TRACE = "record.json", "partial.json", "trace.npz"
 LIBRARIES = ("numpy", "scipy", "numba", "sympy", "torch", "hypothesis", "scikit-learn")
 
 
@@ -53,35 +54,23 @@ def save(results: Path, record: dict[str, Any], trace: dict[str, Array], partial
         write_json(place / PARTIAL, record)
         return
     if trace:
-        write_arrays(place / "trace.npz", trace)
+        write_arrays(place / TRACE, trace)
     write_json(place / WHOLE, record)
 
 
 def write_json(path: Path, data: Any) -> None:
     """Whole or not at all. Raises ValueError for a number that is not finite, RecordError where a folder has that name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
-    _put(part, path)
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
     """An .npz of the arrays, whole or not at all. Raises RecordError where a folder has that name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     import numpy as np
 
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
+    with whole(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
-    _put(part, path)
-
-
-def _put(part: Path, path: Path) -> None:
-    try:
-        part.replace(path)
-    except IsADirectoryError:
-        part.unlink()
-        raise RecordError(f"{path} is a folder, where a record must go: move it away") from None
 
 
 def load(results: Path, claim_id: str, name: str = WHOLE) -> dict[str, Any] | None:
@@ -90,7 +79,7 @@ def load(results: Path, claim_id: str, name: str = WHOLE) -> dict[str, Any] | No
     if not path.is_file():
         return None
     try:
-        record = json.loads(path.read_text())
+        record = read_json(path)
         if is_record(record, claim_id):
             return record
     except (OSError, ValueError):
@@ -103,8 +92,10 @@ def is_stale(record: dict[str, Any]) -> bool:
     return record["provenance"].get("sources") != sources_hash(record["claim"])
 
 
-def is_fresh(record: dict[str, Any] | None, budget: str, seed: int) -> bool:
-    """True if nothing would be gained by running again: same sources, same seed, no smaller budget."""
+def is_fresh(results: Path, record: dict[str, Any] | None, budget: str, seed: int) -> bool:
+    """True if nothing would be gained by running again: same sources, same seed, no smaller budget, and the curves of its
+    picture beside it."""
     if record is None or is_stale(record) or record["provenance"].get("seed") != seed:
         return False
-    return RANK[record["provenance"]["budget"]] >= RANK[budget]
+    drawable = not record["picture"] or holds_arrays(folder(results, record["claim"]) / TRACE)
+    return RANK[record["provenance"]["budget"]] >= RANK[budget] and drawable

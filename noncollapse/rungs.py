@@ -19,7 +19,7 @@ from dynamics.points import enumerate_points
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from dynamics.simulate import NoClosedForm, exact, flow
-from dynamics.solver import RTOL, SolverError
+from dynamics.solver import RTOL
 
 FLOOR = 1e3 * RTOL  # global error of the integrator: local rtol amplified over the horizons used here
 SLOPE = 0.1  # a first-order method's measured order lies within 0.1 of 1 once lr is small enough
@@ -38,7 +38,7 @@ LAWS = {
 
 
 class ResidualError(ArithmeticError):
-    """A residual that is not a finite number: 0/0 must not pass for a theorem."""
+    """A residual, or the slack it is allowed, that is no such number: 0/0 must not pass for a theorem."""
 
 
 class TooShort(ValueError):
@@ -46,13 +46,6 @@ class TooShort(ValueError):
 
 
 UNASKED = (NoClosedForm, TooShort)  # raised where a rung cannot be asked at a Setting, which says nothing of the claim
-# what `read` raises where a Setting has no such Run or the claim no meaning there: a fault of the question, not of the code
-UNREADABLE = (NoClosedForm, SolverError, ResidualError, LookupError, AttributeError, ValueError)
-
-
-def why_unreadable(error: Exception) -> str:
-    """Its words; its kind too where it was not raised to be read, since then it may be a slip in the claim's own code."""
-    return f"{type(error).__name__}: {error}" if isinstance(error, LookupError | AttributeError) else str(error)
 
 
 @dataclass(frozen=True)
@@ -125,7 +118,7 @@ def can_ask(claim: Claim, setting: Setting, rung: str) -> bool:
 def _check_tells(claim: Claim, setting: Setting) -> None:
     if claim.slack is None or claim.along is not None:
         return
-    rest = claim.slack(setting)
+    rest = _slack(claim, setting)
     if not rest <= TELLING:  # written so that NaN fails too
         raise TooShort(
             f"{claim.id} speaks of t -> infinity, and at t_end = {setting.training.t_end:g} its own law leaves a residual of "
@@ -134,7 +127,7 @@ def _check_tells(claim: Claim, setting: Setting) -> None:
 
 
 def _read_once(claim: Claim, setting: Setting, rung: str, replicas: int) -> Reading:
-    slack = claim.slack(setting) if claim.slack else 0.0
+    slack = _slack(claim, setting)
     settings = settings_along(claim, setting)
 
     def deviation(halvings: int) -> Array:
@@ -147,6 +140,13 @@ def _read_once(claim: Claim, setting: Setting, rung: str, replicas: int) -> Read
     if rung == "descent":
         return _descent(lambda h: size(deviation(h), claim.bound), FLOOR + slack)
     return _sgd(deviation(0), deviation(1), FLOOR + slack, claim.bound)
+
+
+def _slack(claim: Claim, setting: Setting) -> float:
+    slack = claim.slack(setting) if claim.slack else 0.0
+    if slack < 0:
+        raise ResidualError(f"{claim.id}: its slack is {slack:.3g} at {setting.to_json()}: give a number >= 0")
+    return slack
 
 
 def _residual(claim: Claim) -> Residual:
@@ -167,7 +167,7 @@ def settings_along(claim: Claim, setting: Setting) -> list[Setting]:
 def judge_run(claim: Claim, setting: Setting, runs: Sequence[Run], residual: Residual | None = None) -> Reading:
     """The residual on given Runs under the exact/flow law: controls use it on noise and on mutated theories."""
     check = residual or _residual(claim)
-    tolerance = FLOOR + (claim.slack(setting) if claim.slack else 0.0)
+    tolerance = FLOOR + _slack(claim, setting)
     value = size(_checked(check(*runs), claim, setting, runs[0].source, runs[0].replicas), claim.bound)
     return Reading(value, tolerance, value <= tolerance)
 
@@ -178,7 +178,9 @@ def size(deviation: Array, bound: bool) -> float:
 
 
 def _checked(deviation: Array, claim: Claim, setting: Setting, rung: str, replicas: int) -> Array:
-    """Raises ResidualError unless it is finite numbers (R, ...)."""
+    """Raises ResidualError unless it is finite real numbers (R, ...)."""
+    if np.iscomplexobj(deviation):
+        raise ResidualError(f"{claim.id}: the residual on {rung} is complex: give real numbers, such as its modulus")
     deviation = np.asarray(deviation, dtype=np.float64)
     if deviation.shape[:1] != (replicas,) or deviation.size == 0:
         raise ResidualError(

@@ -18,9 +18,13 @@ LISTED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 OPTIONAL: dict[str, dict[str, Any]] = {  # the same of objects that may be null
     "counterexample": {"setting": dict, "rung": str, "residual": NUMBER, "tolerance": NUMBER, "confirmed": list},
-    "transfer": {"says": str, "mean": NUMBER, "se": NUMBER, "n": int, "outcome": str},
+    "transfer": {"says": str, "mean": NUMBER, "se": NUMBER, "n": int, "outcome": str, "deep": list},
+    "picture": {"xlabel": str, "ylabel": str, "rungs": list, "counterexample": bool, "setting": dict},
 }
+ASSUMED = {"name": str, "says": str}
+CONFIRMED = {"rung": str, "residual": NUMBER, "tolerance": NUMBER}
 WORDS = ("claim", "verdict", "reason")
+TEXTS = ("section", "title", "statement", "source", "scope", "explains", "untestable")
 
 
 def is_record(data: Any, claim_id: str) -> bool:
@@ -29,9 +33,14 @@ def is_record(data: Any, claim_id: str) -> bool:
         return (
             data["claim"] == claim_id
             and all(isinstance(data[key], str) and data[key] for key in WORDS)
+            and all(isinstance(data[key], str) for key in TEXTS)
+            and isinstance(data["corrected_by"], str | None)
+            and isinstance(data["proved"], bool)
             and data["provenance"]["budget"] in RANK
             and all(_fits(entry, LISTED[key]) for key in LISTED for entry in _list(data[key]))
             and all(data[key] is None or _fits(data[key], OPTIONAL[key]) for key in OPTIONAL)
+            and all(_fits(entry, ASSUMED) for key in ("stated", "needed") for entry in _list(data["assumptions"][key]))
+            and all(_fits(entry, CONFIRMED) for entry in (data["counterexample"] or {}).get("confirmed", ()))
         )
     except (KeyError, TypeError):
         return False

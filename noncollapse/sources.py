@@ -47,7 +47,7 @@ def reached(*files: Path) -> tuple[Path, ...]:
 @lru_cache(maxsize=256)
 def _imported(file: Path) -> tuple[Path, ...]:
     places: list[Path] = []
-    for room, module, names in IMPORT.findall(file.read_text()):
+    for room, module, names in IMPORT.findall(file.read_text(encoding="utf-8")):
         base = ROOT.joinpath(room, *module.split("."))
         places += [
             base.with_suffix(".py"),
@@ -60,9 +60,9 @@ def _imported(file: Path) -> tuple[Path, ...]:
 @lru_cache(maxsize=256)
 def _corrections(file: Path) -> tuple[Path, ...]:
     """Modules that hold a claim which corrects one of this file: its residual is run as a control."""
-    ids = re.findall(r'corrected_by="([\w-]+)"', file.read_text())
+    ids = re.findall(r'corrected_by="([\w-]+)"', file.read_text(encoding="utf-8"))
     holds = re.compile(rf'(?:Claim\(\s*|\bid=)"(?:{"|".join(ids)})"')
-    return tuple(f for f in sorted(file.parent.glob("*.py")) if ids and holds.search(f.read_text()))
+    return tuple(f for f in sorted(file.parent.glob("*.py")) if ids and holds.search(f.read_text(encoding="utf-8")))
 
 
 def hash_of(files: Iterable[Path]) -> str:

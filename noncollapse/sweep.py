@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from noncollapse.engine import Engine, blamed_for_workers, interrupts_held, processes
 from noncollapse.errors import UsageError
+from noncollapse.files import read_json, whole
 
 if TYPE_CHECKING:
     from dynamics.setting import Setting
@@ -179,8 +180,9 @@ def _text(value: Any) -> str:
 def _read(path: Path, items: str) -> list[Any] | None:
     """The results of a record; None if there is none, or none of these items that can be read."""
     try:
-        record = json.loads(path.read_text())
-        return record["results"] if record["items"] == json.loads(items) else None
+        record = read_json(path)
+        results = record["results"]
+        return results if record["items"] == json.loads(items) and len(results) == len(record["items"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -188,8 +190,6 @@ def _read(path: Path, items: str) -> list[Any] | None:
 def _write(path: Path, items: str, results: list[Any]) -> list[Any]:
     """The record, whole or not at all; returns the results as they will be read."""
     text = json.dumps({"items": json.loads(items), "results": results}, default=_plain, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(text + "\n")
-    part.replace(path)
+    with whole(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
     return json.loads(text)["results"]

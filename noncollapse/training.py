@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noncollapse.errors import RecordError
+from noncollapse.files import holds_arrays, read_json
 from noncollapse.records import provenance, write_arrays, write_json
 from noncollapse.sources import ROOT, hash_of
 
@@ -77,12 +78,12 @@ def load(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = json.loads(path.read_text())
+        record = read_json(path)
         if (
             record["recipe"]
             and record["rows"]
             and record["provenance"]["sources"]
-            and (folder / "record.npz").is_file()
+            and holds_arrays(folder / "record.npz")
         ):
             return record
     except (OSError, ValueError, KeyError, TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from dynamics.run import Run
 from dynamics.setting import Setting
 from noncollapse.budget import RANK, Budget
 from noncollapse.errors import RecordError
+from noncollapse.files import read_arrays, read_json
 from noncollapse.records import provenance, write_arrays, write_json
 from noncollapse.rungs import STANDARD_ERRORS
 from noncollapse.sources import ROOT, hash_of, reached
@@ -55,26 +55,40 @@ def run_deep(results: Path, name: str, budget: Budget, device: str = "cpu") -> N
 
 
 def deep_is_fresh(results: Path, name: str, budget: str) -> bool:
-    """True if nothing would be gained by training again: same code, no smaller budget."""
+    """True if nothing would be gained by training again: same code, no smaller budget, and all of it can be read."""
     try:
-        made = json.loads((results / "deep" / f"{name}.json").read_text())["provenance"]
-        return made["sources"] == deep_hash() and RANK[made["budget"]] >= RANK[budget]
-    except (OSError, ValueError, KeyError):
+        made = read_json(results / "deep" / f"{name}.json")["provenance"]
+        fresh = made["sources"] == deep_hash() and RANK[made["budget"]] >= RANK[budget]
+        return fresh and load_deep(results, name) is not None
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def load_deep(results: Path, name: str) -> Run | None:
-    """A recorded deep Run; None if it has not been trained. Raises RecordError if the record is damaged."""
+    """A recorded deep Run; None if it has not been trained. Raises RecordError if the record is damaged, or half of it gone."""
     path = results / "deep" / f"{name}.npz"
-    if not path.is_file():
+    about = path.with_suffix(".json")
+    if not path.is_file() and not about.is_file():
         return None
     try:
-        with np.load(path) as data:
-            arrays = {k: data[k] for k in data.files}
-        setting = Setting.from_dict(json.loads(path.with_suffix(".json").read_text())["setting"])
+        arrays = read_arrays(path)
+        setting = Setting.from_dict(read_json(about)["setting"])
         return Run(setting, "deep", arrays.pop("t"), arrays)
-    except (OSError, ValueError, KeyError):
-        raise RecordError(f"{path} is not a readable deep record: delete it and run `noncollapse verify`") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RecordError(f"{path} is not a readable deep record: `noncollapse verify` trains it anew") from None
+
+
+def deep_runs(results: Path, claim: Claim) -> dict[str, Run]:
+    """The recorded runs that the claim's gauge asks of, by name. Raises RecordError where one cannot be had."""
+    asked = claim.transfer.deep if claim.transfer else ()
+    unknown = [name for name in asked if name not in deep_names()]
+    if unknown:
+        raise RecordError(f"no deep Setting is called {', '.join(unknown)}: name some of {', '.join(deep_names())}")
+    runs = {name: load_deep(results, name) for name in asked}
+    missing = [name for name, run in runs.items() if run is None]
+    if missing:
+        raise RecordError(f"no deep record of {', '.join(missing)}: `noncollapse verify {claim.id}` trains it")
+    return {name: run for name, run in runs.items() if run is not None}
 
 
 def measure(claim: Claim, runs: Mapping[str, Run]) -> dict[str, Any]:
@@ -82,7 +96,11 @@ def measure(claim: Claim, runs: Mapping[str, Run]) -> dict[str, Any]:
     if claim.transfer is None:
         raise ValueError(f"{claim.id} asks nothing of deep networks")
     values = np.asarray(claim.transfer.gauge(runs), float)
-    if not np.isfinite(values).all() or len(values) < 2:
+    if values.ndim != 1 or len(values) < 2:
+        raise ArithmeticError(
+            f"{claim.id}: the transfer gauge has shape {values.shape}: give (R,), a number for each of at least 2 seeds"
+        )
+    if not np.isfinite(values).all():
         raise ArithmeticError(f"{claim.id}: the transfer gauge is not finite over its seeds")
     mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
     sure = abs(mean) > STANDARD_ERRORS * error

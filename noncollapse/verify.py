@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from derivations.registry import CLAIMS
+from noncollapse import fault
 from noncollapse.budget import BUDGETS, Budget
 from noncollapse.engine import processes
 from noncollapse.errors import RecordError
@@ -19,7 +20,7 @@ from noncollapse.ladder import climb
 from noncollapse.memory import words_of
 from noncollapse.records import PARTIAL, WHOLE, is_fresh, load, save, write_json
 from noncollapse.sweep import SweepError, outcomes
-from noncollapse.transfer import deep_is_fresh, deep_names, load_deep, measure, run_deep
+from noncollapse.transfer import deep_is_fresh, deep_names, deep_runs, measure, run_deep
 
 
 @dataclass(frozen=True)
@@ -47,20 +48,17 @@ def perform(job: Job) -> str | None:
             from noncollapse.pictures import save as save_picture
 
             save_picture(results, job.name)
-    except (ArithmeticError, ValueError, RuntimeError, OSError) as error:
-        said = str(error)
-        return said if said.startswith(f"{job.name}: ") else f"{job.name}: {said}"
     except MemoryError as error:
         return f"{job.name}: memory is too small ({words_of(error)}): give fewer processes, such as -j 1"
-    except (
-        LookupError,
-        AttributeError,
-        TypeError,
-        NameError,
-        AssertionError,
-    ) as error:  # a fault in one claim must not lose the others
-        return f"{job.name}: {type(error).__name__} in its code: {error}; verify it alone with --setting to see where"
+    except (Exception, SystemExit) as error:  # a fault in one claim must not lose the others
+        return _sentence(job.name, error)
     return None
+
+
+def _sentence(name: str, error: BaseException) -> str:
+    """What a claim, a deep run or a picture met, in one sentence that begins with its name."""
+    said = fault.words(error)
+    return said if said.startswith(f"{name}: ") else f"{name}: {said}"
 
 
 def _climb(results: Path, job: Job, budget: Budget) -> None:
@@ -82,7 +80,7 @@ def verify(
 ) -> list[str]:
     """Bring the records of `ids` (and the deep runs they speak of) up to date; returns the errors met, one line each."""
     plan = [Job("claim", i, str(results), budget, seed, rungs) for i in ids
-            if force or rungs is not None or not is_fresh(load_or_none(results, i), budget, seed)]  # fmt: skip
+            if force or rungs is not None or not is_fresh(results, load_or_none(results, i), budget, seed)]  # fmt: skip
     wants_deep = rungs is None or "deep" in rungs
     deep = _deep_wanted(ids) if wants_deep else []
     plan = [
@@ -133,7 +131,7 @@ def _outcomes(plan: Sequence[Job], jobs: int) -> Iterator[tuple[Job, str | None]
     # it is, to ask for one, and CUDA does not survive a fork.
     method = "fork" if all(job.device == "cpu" for job in plan) else "spawn"
     try:
-        for i, outcome in outcomes(perform, [(job,) for job in plan], processes(jobs, method)):
+        for i, outcome in outcomes(perform, [(job,) for job in plan], processes(min(jobs, len(plan)), method)):
             failed = isinstance(outcome, Exception)  # an exception without words must not pass for "no error"
             yield plan[i], f"{plan[i].name}: {type(outcome).__name__}: {outcome}" if failed else outcome
     except SweepError as error:
@@ -147,15 +145,9 @@ def _attach_transfer(ids: Iterable[str], results: Path, file: str) -> list[str]:
         claim, record = CLAIMS[claim_id], load_or_none(results, claim_id, file)
         if claim.transfer is None or record is None:
             continue
-        runs = {name: load_deep(results, name) for name in claim.transfer.deep}
-        missing = [name for name, run in runs.items() if run is None]
-        if missing:
-            errors.append(f"{claim_id}: no deep record of {', '.join(missing)}")
-            continue
         try:
-            record["transfer"] = measure(claim, {k: v for k, v in runs.items() if v is not None})
-        except (ArithmeticError, ValueError) as error:
-            errors.append(str(error))
-            continue
-        write_json(results / claim_id / file, record)
+            record["transfer"] = measure(claim, deep_runs(results, claim))
+            write_json(results / claim_id / file, record)
+        except (Exception, SystemExit) as error:  # as for the climb: a fault in one gauge must not lose the others
+            errors.append(_sentence(claim_id, error))
     return errors

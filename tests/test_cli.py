@@ -63,6 +63,42 @@ def test_a_full_disk_is_one_sentence(verb: tuple[str, ...], as_json: tuple[str, 
     assert (done.returncode, done.stderr) == (2, "noncollapse: [Errno 28] No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("list", "--help")])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_sentence_before_any_verb(words: tuple[str, ...], unbuffered: str) -> None:
+    done = subprocess.run(
+        shell(*words, then=" > /dev/full"),
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, "noncollapse: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "err"),
+    [
+        (("list",), 0, ""),
+        (("show", "nope", "--json"), 2, "noncollapse: unknown claim 'nope': see `noncollapse list`\n"),
+        (("verify", ONE, "-j", "1"), 0, ""),
+    ],
+)
+def test_a_closed_stdout_is_no_error(words: tuple[str, ...], code: int, err: str, results: Path) -> None:
+    command = shell(*words, "--results", results, then=" >&-")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, err)
+
+
+@pytest.mark.parametrize("words", [("report",), ("show", ONE), ("list",)])
+def test_files_are_utf_8_whatever_the_locale(words: tuple[str, ...], results: Path, tmp_path: Path) -> None:
+    bare = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = shell(*words, "--results", results)
+    done = subprocess.run(command, env=os.environ | bare, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_closed_pipe_says_nothing_at_its_end() -> None:
     done = subprocess.run(
         shell("list", "--json", then=" | head -c 1; exit ${PIPESTATUS[0]}"), capture_output=True, text=True

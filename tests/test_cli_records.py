@@ -25,14 +25,23 @@ def damaged(text: str, kind: str) -> str:
         "evidence that is no list": {"evidence": {"flow": first}},
         "a proof of words": {"proof": ["trust me"]},
         "a counterexample without Setting": {"counterexample": {"rung": "flow"}},
+        "a confirmation that is a number": {"counterexample": COUNTER | {"confirmed": [1]}},
+        "no assumptions": {"assumptions": None},
+        "assumptions that are words": {"assumptions": {"stated": ["x"], "needed": []}},
+        "a picture that is a word": {"picture": "x"},
+        "a title that is a number": {"title": 1},
+        "a correction that is a list": {"corrected_by": []},
     }
-    whole = {"truncated": text[:40], "empty": "", "a list": "[]", "null": "null"}
+    whole = {"truncated": text[:40], "empty": "", "a list": "[]", "null": "null", "brackets": "[" * 100_000}
     return whole[kind] if kind in whole else json.dumps(record | changed[kind])
 
 
 DAMAGED = ("truncated", "empty", "a list", "null", "no provenance", "of another claim", "a reading without its key",
            "a reading that is no number", "a tolerance that is a word", "a control that is infinite",
-           "evidence that is no list", "a proof of words", "a counterexample without Setting")  # fmt: skip
+           "evidence that is no list", "a proof of words", "a counterexample without Setting", "a confirmation that is a number",
+           "no assumptions", "assumptions that are words", "a picture that is a word", "a title that is a number",
+           "a correction that is a list", "brackets")  # fmt: skip
+COUNTER = {"setting": {}, "rung": "exact", "residual": 1.0, "tolerance": 0.1}
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
@@ -58,3 +67,16 @@ def test_an_unreadable_record(kind: str, say: Cli, results: Path) -> None:
     assert record is not None
     assert record["verdict"] == "verified"
     assert files(results / DONE[1]) == others
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "torn"])
+def test_a_trace_that_cannot_be_read_is_written_anew(damage: str, say: Cli, results: Path) -> None:
+    """Else drawing says to verify, and verifying finds nothing to do."""
+    trace = results / DONE[2] / "trace.npz"
+    whole = trace.read_bytes()
+    trace.unlink()
+    if damage != "gone":
+        trace.write_bytes(b"" if damage == "empty" else whole[:100] + bytes(100) + whole[200:])
+    assert say("draw", DONE[2], "-j", "1", "--results", results).code == 1
+    assert say("verify", DONE[2], "-j", "1", "--results", results).code == 0
+    assert say("draw", DONE[2], "-j", "1", "--results", results).code == 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from cli_cases import DONE, ONE, Cli, files
 
 from derivations.registry import CLAIMS
-from noncollapse import records, verify
+from noncollapse import drawing, engine, records, verify
+from noncollapse.engine import Engine
 from noncollapse.ladder import Climb, climb
 
 
@@ -104,16 +106,50 @@ def test_an_interrupted_run_resumes(say: Cli, tmp_path: Path, monkeypatch: pytes
     assert files(place).items() >= kept.items()
 
 
-@pytest.mark.parametrize("error", [ArithmeticError, ValueError, RuntimeError])
+class Odd(Exception):
+    """One that nobody expects."""
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(ArithmeticError, ""), (ValueError, ""), (RuntimeError, ""), (KeyError, "KeyError: "), (Odd, "Odd: "),
+     (StopIteration, "StopIteration: "), (SystemExit, "SystemExit: ")],
+)  # fmt: skip
 def test_an_error_in_one_claim_stops_no_other(
-    error: type[Exception], say: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: type[BaseException], kind: str, jobs: str, say: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It says what was raised, and where."""
+    line = counted.__code__.co_firstlineno + 7
+
+    def failing(claim, *args, **kwargs) -> Climb:
+        if claim.id == ONE:
+            return watched(claim)
+        return climb(claim, *args, **kwargs)
+
     counted(monkeypatch, fail_at=1, error=error)
-    said = say("verify", ONE, "collapse-entropy", "-j", "1", "--publish", "--results", tmp_path / "new")
+    watched = verify.climb
+    monkeypatch.setattr(verify, "climb", failing)
+    said = say("verify", ONE, "collapse-entropy", "-j", jobs, "--publish", "--results", tmp_path / "new")
     assert said.code == 1
-    assert f"noncollapse: {ONE}: stopped here" in said.err
+    assert re.search(rf"noncollapse: {ONE}: {kind}'?stopped here'? \(test_cli_resume.py:{line}\)$", said.err, re.M)
     assert records.load(tmp_path / "new", "collapse-entropy") is not None
     assert records.load(tmp_path / "new", ONE) is None
+
+
+def test_no_more_processes_start_than_there_is_work(say: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
+        asked.append(jobs)
+        return engine.processes(jobs, method)
+
+    for module in (verify, drawing):
+        monkeypatch.setattr(module, "processes", processes)
+    ids = (ONE, "collapse-entropy")
+    assert say("verify", *ids, "-j", "99999", "--results", tmp_path / "new").code == 0
+    assert say("draw", *ids, "-j", "99999", "--results", tmp_path / "new").code == 0
+    assert asked == [2, 2]
 
 
 def test_two_processes_write_what_one_does(say: Cli, results: Path, tmp_path: Path) -> None:

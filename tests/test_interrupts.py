@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from noncollapse import cli
-from noncollapse.engine import WATCH, interrupts_held
+from noncollapse.engine import BOTH, WATCH, interrupts_held
 
 ROOT = Path(__file__).resolve().parent.parent
 # a minute of descents, so that workers are at work when it is killed
@@ -101,13 +101,16 @@ def test_an_interrupt_while_workers_start_is_one_sentence(words: tuple[str, ...]
     assert "Traceback" not in err, err
 
 
-def test_an_interrupt_waits_though_another_thread_takes_it() -> None:
+@pytest.mark.parametrize("masked", [frozenset({signal.SIGINT}), BOTH])
+@pytest.mark.parametrize("sent", sorted(BOTH))
+def test_an_interrupt_waits_though_another_thread_takes_it(sent: signal.Signals, masked: frozenset) -> None:
     """Python answers in its main thread whatever thread took the signal, unless the handler itself waits."""
     met, over = [], threading.Event()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # raises, as the command line's own does
 
     def held() -> None:
-        with interrupts_held():
-            os.kill(os.getpid(), signal.SIGINT)
+        with interrupts_held(masked):
+            os.kill(os.getpid(), sent)
             time.sleep(0.1)
             met.append("the end of the block")
 
@@ -119,8 +122,9 @@ def test_an_interrupt_waits_though_another_thread_takes_it() -> None:
     finally:
         over.set()
         other.join()
+        after = signal.signal(signal.SIGTERM, before)
     assert met
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is after is signal.default_int_handler
 
 
 @NEEDS_PROC

@@ -139,7 +139,7 @@ def misspelt(run: Run) -> Array:
     return unit_identitty(run)  # noqa: F821
 
 
-@pytest.mark.parametrize(("residual", "says"), [(says_nan, "not finite at"), (misspelt, "NameError in its code")])
+@pytest.mark.parametrize(("residual", "says"), [(says_nan, "not finite at"), (misspelt, "NameError: name")])
 def test_a_fault_of_one_claim_is_one_sentence(
     residual, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from derivations.registry import CLAIMS
-from dynamics.setting import GaussianViews, ImageViews, SettingError
+from dynamics.setting import GaussianViews, ImageViews, Setting, SettingError
 from noncollapse import cli
 from noncollapse.memory import is_full, words_of
 from noncollapse.question import around, differs, residual_of
@@ -156,10 +156,44 @@ def test_a_setting_too_large_for_the_memory_costs_the_others_nothing(error, word
     assert set(found) == {"error"} and "memory is too small" in found["error"] and "alloc_cpu.cpp" not in found["error"]
 
 
-def test_another_fault_of_the_code_is_no_full_memory(monkeypatch) -> None:
-    monkeypatch.setattr("noncollapse.rungs.read", full("shapes differ", RuntimeError))
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        residual_of("invariance-flow", "flow", CLAIMS["invariance-flow"].base)
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(RuntimeError("shapes differ"), "shapes differ"), (ZeroDivisionError("division"), "ZeroDivisionError: division"),
+     (TypeError(), "TypeError"), (StopIteration(), "StopIteration"), (SystemExit(3), "SystemExit: 3")],
+    ids=lambda x: type(x).__name__ if isinstance(x, BaseException) else "",
+)  # fmt: skip
+def test_a_fault_of_the_code_says_what_and_where(error: BaseException, says: str, monkeypatch) -> None:
+    def read(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("noncollapse.rungs.read", read)
+    line = read.__code__.co_firstlineno + 1
+    found = residual_of("invariance-flow", "flow", CLAIMS["invariance-flow"].base)
+    assert found == {"error": f"{says} (test_question.py:{line})"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f'{{"training": {{"eta": {"9" * 400}}}}}', "training.eta is larger than any float"),
+        (f'{{"network": {{"k": {"9" * 400}}}}}', "network.k is larger than any float"),
+        (f'{{"views": {{"noise": [1, {"9" * 400}]}}}}', "views.noise is larger than any float"),
+        (f'{{"seed": {"9" * 5000}}}', "limit (4300 digits)"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+    ids=["float", "whole", "row", "digits", "brackets"],
+)
+def test_numbers_and_nesting_beyond_python_are_one_sentence(text: str, says: str) -> None:
+    for read in (Setting.from_json, lambda text: around(CLAIMS["invariance-flow"].base, text)):
+        with pytest.raises(SettingError) as caught:
+            read(text)
+        assert says in str(caught.value) or (read == Setting.from_json and "recursion" in str(caught.value))
+
+
+def test_rungs_that_cannot_be_read_are_not_other_settings(capsys) -> None:
+    code, _, err = at(capsys, "invariance-flow", {"views": {"kind": "points"}})
+    assert code == 2
+    assert "cannot be read on flow at this Setting, nor on another rung: " in err
 
 
 def test_full_memory_in_any_words() -> None:

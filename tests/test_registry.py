@@ -60,6 +60,14 @@ def test_a_correction_that_is_no_claim_is_named() -> None:
         registry.check_registered({"mine": (toy(corrected_by="tpy"),)})
 
 
+def test_a_check_that_no_wrong_theory_tries_is_named() -> None:
+    with pytest.raises(
+        ValueError, match=r"^toy has no wrong theory .*: give mutants, or where it fails throughout corrected_by or"
+    ):
+        registry.check_registered({"mine": (toy(),)})
+    registry.check_registered({"mine": (toy(mutants={"wrong": toy().residual}),)})
+
+
 @BY_ID
 def test_a_check_can_fail_or_can_pass(claim: Claim) -> None:
     if claim.residual is None:

@@ -11,7 +11,7 @@ from derivations.contrastive import POINTS
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from noncollapse import rungs
-from noncollapse.rungs import FLOOR, judge_run, make_run
+from noncollapse.rungs import FLOOR, ResidualError, judge_run, make_run, read
 
 
 def wide(setting: Setting) -> float:
@@ -33,6 +33,21 @@ def test_slack_counts_where_given_runs_are_judged() -> None:
     without, with_slack = (toy(lambda run: run["x"], slack=slack) for slack in (None, wide))
     assert not judge_run(without, POINTS, [run]).ok, "5 FLOOR"
     assert judge_run(with_slack, POINTS, [run]).ok, "5 of 10 FLOOR"
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_an_imaginary_part_is_not_thrown_away(monkeypatch: pytest.MonkeyPatch, rung: str) -> None:
+    given_run(monkeypatch, lambda s, h: np.zeros(R))
+    with pytest.raises(ResidualError, match=f"^toy: the residual on {rung} is complex: give real numbers"):
+        read(toy(lambda run: run["x"] + 5j), POINTS, rung, R)
+
+
+def test_a_slack_below_0_is_refused() -> None:
+    run = Run(POINTS, "flow", np.zeros(1), {"x": np.zeros((1, 1))})
+    claim = toy(lambda run: run["x"], slack=lambda s: -1.0)
+    for judged in (lambda: judge_run(claim, POINTS, [run]), lambda: read(claim, POINTS, "exact", 1)):
+        with pytest.raises(ResidualError, match=r"^toy: its slack is -1 at .*: give a number >= 0$"):
+            judged()
 
 
 @pytest.mark.parametrize("rung", ["descent", "sgd"])

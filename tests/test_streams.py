@@ -11,7 +11,7 @@ from sgd_cases import BASE, VARIANTS
 from sgd_law import FOUR_SE, LAWS, drawn, entries, least_p_of, least_p_value, standard_errors_off, worst
 
 from dynamics.images import image_pool
-from dynamics.setting import GaussianViews, ImageViews
+from dynamics.setting import GaussianViews, ImageViews, SettingError
 from dynamics.views import moments
 from full_models import batches, device_stream
 from full_models.batches import GaussianStream, Moments, Pairs, stream
@@ -151,6 +151,16 @@ def test_views_in_pairs_stay_in_order(kind: str, tmp_path: Path) -> None:
     views = ImageViews(data=str(tmp_path / "pairs.npz"), augment="pairs", d=0)
     batch = drawn(BASE.replace(views=views, training__batch=4), kind)
     np.testing.assert_allclose(batch.C, 2 * batch.A, rtol=1e-12, atol=1e-14)  # rounding of 4 products
+
+
+@pytest.mark.parametrize("keep", [0, 10, 300])
+def test_views_in_pairs_that_are_torn_are_one_sentence(keep: int, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    np.savez(tmp_path / "pairs.npz", x=x, x_plus=x)
+    (tmp_path / "pairs.npz").write_bytes((tmp_path / "pairs.npz").read_bytes()[:keep])
+    views = ImageViews(data=str(tmp_path / "pairs.npz"), augment="pairs", d=0)
+    with pytest.raises(SettingError, match=r"pairs\.npz: cannot read arrays x and x_plus"):
+        drawn(BASE.replace(views=views), "numpy")
 
 
 @pytest.mark.parametrize("batch", [2, 30])

@@ -118,6 +118,9 @@ def test_an_interrupted_sweep_resumes_without_repeating_what_is_recorded(tmp_pat
     again = asked(log)
     assert sweep(work, ITEMS, folder, forked(1), chunk=2) == SQUARES
     assert (asked(log) - again).total() == 2  # that chunk alone
+    torn.write_text(json.dumps({**json.loads(torn.read_text()), "results": []}))
+    assert sweep(work, ITEMS, folder, forked(1), chunk=2) == SQUARES
+    assert (asked(log) - again).total() == 4  # and again
     assert recorded(folder) == ITEMS
 
 
@@ -165,6 +168,8 @@ def test_settings_through_a_claims_residual(tmp_path: Path) -> None:
         (lambda f: processes(0), "jobs is 0"),
         (lambda f: engine_named("threads"), "engine 'threads' is not known"),
         (lambda f: engine_named("processes:many"), "engine 'processes:many' is not known"),
+        (lambda f: engine_named("processes:10001"), "engine 'processes:10001': give at most 10000 processes"),
+        (lambda f: engine_named("processes:" + "9" * 5000), "give at most 10000 processes"),
     ],
 )
 def test_bad_input_says_what_to_do(call: Any, message: str, tmp_path: Path) -> None:

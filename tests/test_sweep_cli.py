@@ -24,7 +24,8 @@ def test_axes_and_grid() -> None:
     assert _axis("training.eta_p=null,0.1") == ("training.eta_p", [None, 0.1])
     points, settings = _grid(CLAIMS[ONE].base, {"seed": [0.0, 1.0], "training.eta": [0.0, 0.1]})
     assert [(s.seed, s.training.eta) for s in settings] == [(0, 0.0), (0, 0.1), (1, 0.0), (1, 0.1)]
-    assert points[1] == {"seed": 0.0, "training.eta": 0.1}
+    assert points[1] == {"seed": 0, "training.eta": 0.1}
+    assert all(isinstance(point["seed"], int) for point in points), "as the Setting holds it"
 
 
 def test_a_sweep_reads_what_the_ladder_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +55,14 @@ def test_a_setting_that_cannot_be_read_costs_the_others_nothing(
     assert "holds at 1 of 1 Settings on exact; 1 could not be read" in out
 
 
+def test_a_residual_over_its_tolerance_that_holds_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "byol-three-conditions", "--over", "training.eta=0.1,0.2", "--engine", "processes:1"]
+    assert cli.main([*words, "--results", str(tmp_path)]) == 0
+    _, settled, late, _ = capsys.readouterr().out.splitlines()
+    assert "not there yet" not in settled
+    assert "(not there yet, but shrinking with time)  holds" in late
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -69,6 +78,8 @@ def test_a_setting_that_cannot_be_read_costs_the_others_nothing(
         ((ONE, "--over", "seed=0,1", "--rung", "exact"), "choose among them"),
         (("other-difficulties", "--over", "seed=0,1"), "has no residual"),
         ((ONE, "--over", "seed=0,1", "--engine", "carrier-pigeon"), "is not known"),
+        ((ONE, "--over", f"seed={'9' * 5000}"), "--over seed: its values cannot be read"),
+        ((ONE, "--over", f"seed={'[' * 100_000}"), "nested too deeply): give shorter ones"),
         (("no-such-claim", "--over", "seed=0,1"), "unknown claim"),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 from dynamics.setting import Setting
 from noncollapse.errors import RecordError, UsageError
+from noncollapse.files import parsed
 from noncollapse.verbs.common import claims, made
 
 MOST = 1_000_000  # Settings a sweep; beyond it give a coarser grid, or a phase diagram of one mode
@@ -97,9 +98,11 @@ def _axis(text: str) -> tuple[str, list[Any]]:
         _check_count(count)  # before they are written out, which a slip of the finger would never end
         return path, [low + (high - low) * i / (count - 1) for i in range(count)]
     try:
-        return path, json.loads(f"[{values}]")
+        return path, parsed(f"[{values}]")
     except json.JSONDecodeError:
         return path, [_plain(value) for value in values.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--over {path}: its values cannot be read ({error}): give shorter ones") from None
 
 
 def _check_count(count: int) -> None:
@@ -109,8 +112,8 @@ def _check_count(count: int) -> None:
 
 def _plain(value: str) -> Any:
     try:
-        return json.loads(value)
-    except json.JSONDecodeError:
+        return parsed(value)
+    except ValueError:
         return value
 
 
@@ -122,19 +125,21 @@ def _grid(setting: Setting, axes: dict[str, list[Any]]) -> tuple[list[dict[str, 
         data: dict[str, Any] = setting.to_dict()
         point = dict(zip(axes, values, strict=True))
         for path, value in point.items():
-            _set(data, path, value)
+            point[path] = _set(data, path, value)
         points.append(point)
         items.append(Setting.from_dict(data))
     return points, items
 
 
-def _set(data: dict[str, Any], path: str, value: Any) -> None:
+def _set(data: dict[str, Any], path: str, value: Any) -> Any:
+    """Put the value there, a whole number as one where the Setting holds such; returns it."""
     head, _, tail = path.partition(".")
     place, key = (data, head) if not tail else (data.get(head), tail)
     if not isinstance(place, dict) or key not in place:
         raise UsageError(f"a Setting has no {path!r}: see README for its parts, such as training.eta or seed")
     whole = isinstance(place[key], int) and isinstance(value, float) and value.is_integer()
     place[key] = int(value) if whole else value
+    return place[key]
 
 
 def _table(claim_id: str, rung: str, paths: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -147,7 +152,8 @@ def _table(claim_id: str, rung: str, paths: Sequence[str], rows: Sequence[dict[s
         if "error" in row:
             lines.append(f"{head}  {row['error']}")
             continue
-        lines.append(f"{head}{row['residual']:>12.2e}{row['tolerance']:>12.1e}  {said(row)}")
+        note = f"  ({row['note']})" if row["note"] else ""
+        lines.append(f"{head}{row['residual']:>12.2e}{row['tolerance']:>12.1e}{note}  {said(row)}")
     read = [row for row in rows if "error" not in row]
     held = sum(row["ok"] for row in read)
     unread = f"; {len(rows) - len(read)} could not be read" if len(read) < len(rows) else ""

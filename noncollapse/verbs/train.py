@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from noncollapse.errors import UsageError
+from noncollapse.files import parsed
 from noncollapse.verbs.common import made
 
 if TYPE_CHECKING:
@@ -122,9 +123,13 @@ def _option(text: str) -> tuple[str, Any]:
     if not (name and equals and value):
         raise UsageError(f"--set {text!r}: write KEY=VALUE, such as tau=0.2")
     try:
-        plain = json.loads(value.lower() if value.lower() in ("true", "false") else value)
+        plain = parsed(value.lower() if value.lower() in ("true", "false") else value)
     except json.JSONDecodeError:
         return name, value
+    except ValueError as error:
+        raise UsageError(f"--set {name}: its value cannot be read ({error}): give a number or a word") from None
+    if isinstance(plain, int) and abs(plain) > sys.float_info.max:
+        raise UsageError(f"--set {name} is larger than any float: give a number below 1e308")
     if isinstance(plain, (list, dict)):
         raise UsageError(f"--set {text!r}: give a number, true, false, null or a word")
     return name, plain

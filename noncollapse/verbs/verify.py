@@ -121,7 +121,9 @@ def _at_setting(args: argparse.Namespace, ids: Sequence[str]) -> int:
             reading = residual_of(claim.id, rung, setting, BUDGETS[args.budget].replicas)
             rows.append({"claim": claim.id, "rung": rung, **reading})
     if all("error" in row for row in rows):
-        first, others = rows[0], ", nor elsewhere" if len(rows) > 1 else ""
+        first, others = rows[0], ""
+        if len(rows) > 1:
+            others = ", nor on another rung" if len(ids) == 1 else ", nor is there another claim or rung that can"
         raise UsageError(
             f"{first['claim']} cannot be read on {first['rung']} at this Setting{others}: {first['error']}"
         )
