@@ -124,7 +124,7 @@ def test_an_error_in_one_claim_stops_no_other(
 
     def failing(claim, *args, **kwargs) -> Climb:
         if claim.id == ONE:
-            return watched(claim)
+            return watched(claim, *args, **kwargs)
         return climb(claim, *args, **kwargs)
 
     counted(monkeypatch, fail_at=1, error=error)
