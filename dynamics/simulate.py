@@ -29,7 +29,12 @@ class NoClosedForm(ValueError):
 
 
 def flow(setting: Setting, timed: bool = True) -> Run:
-    """The Run of one Setting's gradient flow, integrated at rtol 1e-10; see `flow_batch`."""
+    """The Run of one Setting's gradient flow, integrated at rtol 1e-10; see `flow_batch`.
+
+    Weights below atol, 1e-14 for starts of order 1, have no digits. Where one falls so far and grows again, as a mode does from
+    p > c/a under weak decay (by e^{-(a p/c - 1)² c²/2 a eta}, then by up to e^{c²/2 a eta}), what it grows to is not to be
+    relied on: `dynamics.phases` follows one mode there.
+    """
     return flow_batch([setting], timed)[0]
 
 

@@ -25,7 +25,8 @@ def deep_modes(scale: float, results: Path) -> Arrays:
     """Every deep run with a learned predictor and stop-gradient beside the linear prediction from its own start.
 
     runs (n,) names; per run i: t<i> (T,), measured p<i>, s<i>, cosine<i> (R, T, k) and alignment<i> (R, T); predicted
-    linear_p<i>, linear_s<i> (R, T, k), linear_alignment<i> (R, T); alpha_p<i>; a<i> (R,). Raises NothingToDraw, and RecordError where a run cannot be read.
+    linear_p<i>, linear_s<i> (R, T, k), linear_alignment<i> (R, T); alpha_p<i>; a<i> (R,). Raises NothingToDraw, and
+    RecordError where a run cannot be read.
     """
     out: Arrays = {}
     names = []
