@@ -141,6 +141,24 @@ def test_what_all_but_vanishes_and_grows_again_is_followed(b: float | None) -> N
     assert small.end == phases.SURVIVAL == by_logarithm(0.5, 1e-40, 2e-3, b)
 
 
+@pytest.mark.parametrize("flow", [phase_sets.ONLINE, phase_sets.EMA])
+def test_the_flow_by_the_logarithm_is_the_flow(flow: phase_sets.Flow) -> None:
+    """At random points: velocities by the chain rule, sets, and the way back."""
+    rng = np.random.default_rng(0)
+    for x, y, z, h, b in rng.uniform(0.1, 2.0, (20, 5)):
+        states, q = ((x, y, z * rng.choice((-1, 1))), (h, b)) if flow is phase_sets.EMA else ((x, y), (h,))
+        parameters = (*q, 1e-3, *rng.uniform(0.1, 1.0, 6)) if flow is phase_sets.EMA else (*q, 1e-3)
+        logs = [float(s) for s in flow.to_logs(*map(np.float64, states))]
+        assert np.allclose(flow.from_logs(*logs), states, rtol=1e-14)  # exp of log: some roundings
+        step, rates = 1e-6, np.array(flow.log_field(*logs, *parameters))
+        ahead, behind = (np.array(flow.from_logs(*(np.array(logs) + s * rates))) for s in (step, -step))
+        velocity = (ahead - behind) / (2 * step)
+        assert np.allclose(
+            velocity, flow.field(*states, *parameters), atol=1e-8
+        )  # step² of the third order, rounding / step
+        assert np.allclose(flow.log_sets(*logs, *parameters), flow.sets(*states, *parameters), atol=1e-12)  # rounding
+
+
 def test_without_the_logarithm_such_starts_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phases, "_faint", lambda h, *_: np.zeros(h.shape, bool))
     assert phases.classify(3.0, 0.1, eta=2e-3).end != by_logarithm(3.0, 0.1, 2e-3, None)
