@@ -38,10 +38,10 @@ def collapses(p0: float, w0: float, a: float, c: float, alpha_p: float, eta: flo
         return np.stack(_by_logarithm(y[:, 0], y[:, 1], a, c, alpha_p, eta), axis=1)
 
     horizon = 20.0 / min(eta, a * saddle * max(rest - saddle, NEAR**2 * c / a))  # a p- (p+ - p-): the saddle's own rate
-    y = np.array([[p0, np.log(abs(w0))]])
+    y = np.array([[p0, eta * np.log(abs(w0))]])
     for _ in range(10):
         y = integrate(velocity, y, np.array([0.0, horizon])).y[-1]
-        p, w = y[0, 0], np.exp(y[0, 1])
+        p, w = y[0, 0], np.exp(y[0, 1] / eta)
         inside = np.linalg.norm(np.array([p, w]) * scale - ends, axis=1) < near
         if inside.any():
             return bool(inside[0])
@@ -69,16 +69,18 @@ def separatrix(a: float, alpha_p: float, eta: float, low: float, high: float) ->
 
     def backwards(_: float, y: Array) -> Array:  # by arc length in (p, w), so that no branch blows up
         dp, du = _by_logarithm(y[:, 0], y[:, 1], a, 1.0, alpha_p, eta)
-        return -np.stack([dp, du], axis=1) / np.hypot(dp, np.exp(y[:, 1]) * du)[:, None]
+        return -np.stack([dp, du], axis=1) / np.hypot(dp, np.exp(y[:, 1] / eta) * du / eta)[:, None]
 
     # to the frame's sides: along the parabola w is as long as p / √alpha_p
     length = np.linspace(0.0, 2.5 * (1 + alpha_p**-0.5) * max(abs(low), abs(high), 1 / a), POINTS)
-    ends = np.stack([saddle - 1e-6 * direction, saddle + 1e-6 * direction])
-    y = integrate(backwards, np.column_stack([ends[:, 0], np.log(ends[:, 1])]), length, rtol=LINE_RTOL).y
+    near = 1e-6 * saddle[1] * direction  # of w, which under weak decay is small itself
+    ends = np.stack([saddle - near, saddle + near])
+    y = integrate(backwards, np.column_stack([ends[:, 0], eta * np.log(ends[:, 1])]), length, rtol=LINE_RTOL).y
     path = np.concatenate([y[::-1, 0], y[:, 1]])
-    return np.column_stack([path[:, 0], np.exp(2 * path[:, 1])])
+    return np.column_stack([path[:, 0], np.exp(2 * path[:, 1] / eta)])
 
 
 def _by_logarithm(p: Array, u: Array, a: float, c: float, alpha_p: float, eta: float) -> tuple[Array, Array]:
-    """(p', u') with u = log w: under weak decay w falls by e^{-c²(a p/c - 1)²/2 a eta} from p > c/a, and comes back."""
-    return alpha_p * np.exp(2 * u) * (c - a * p) - eta * p, p * (c - a * p) - eta
+    """(p', u') with u = eta log w: from p > c/a w falls by e^{-c²(a p/c - 1)²/2 a eta} and comes back, so that under weak decay
+    log w alone is of order 1/eta."""
+    return alpha_p * np.exp(2 * u / eta) * (c - a * p) - eta * p, eta * (p * (c - a * p) - eta)

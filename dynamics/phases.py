@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def classify(
 
 def _faint(h: Array, x: Array, *others: Array) -> NDArray[Any]:
     """Where y may pass below FAINT and grow again: it falls by e^{(x-1)²/2h} at most while x > 1, and grows only where x > 0."""
-    size = np.sqrt(sum(other**2 for other in others))
+    size = reduce(np.hypot, others)  # whose squares do not underflow
     with np.errstate(divide="ignore", invalid="ignore"):
         least = np.log(size) - np.maximum(x - 1.0, 0.0) ** 2 / (2.0 * h)
     return (x > 0) & (h > 0) & (size > 0) & (least < math.log(FAINT))

@@ -109,6 +109,7 @@ def test_the_basin_where_weights_all_but_vanish_and_grow_again(eta: float, alpha
     ends = [collapses(f * p, np.sqrt(s), 1.0, 1.0, alpha_p, eta) for f in (0.99, 1.01)]
     assert ends == [False, True]
     assert np.ptp(line[:, 0]) > 2.0 and line[:, 0].min() < -0.5  # the frame asked for
+    assert np.isfinite(separatrix(1.0, alpha_p, 1e-9 * eta, -0.5, 1.5)).all()  # from a saddle within 1e-11 of 0
 
 
 @pytest.mark.parametrize(("eta", "alpha_p"), [(0.25 - 3e-8, 1.0), (0.25 - 1e-5, 1.0), (0.1, 1e4), (1e-5, 1.0)])

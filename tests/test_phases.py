@@ -137,8 +137,12 @@ def test_what_all_but_vanishes_and_grows_again_is_followed(b: float | None) -> N
     assert alone.end == out.end[4, 1] and alone.time == out.time[4, 1] and np.array_equal(alone.run.y, out.run.y[4, 1])
     faint = phases._faint(np.array(2e-3), np.array(3.0), np.array(0.1))
     assert faint and not phases._faint(np.array(2e-3), np.array(1.0), np.array(0.1))  # the usual are left as they were
-    small = phases.classify(0.5, 1e-40, eta=2e-3, **with_target)  # e^{3/8h} = e^187 times as much, and e^-92 is enough
-    assert small.end == phases.SURVIVAL == by_logarithm(0.5, 1e-40, 2e-3, b)
+    for w, eta in (
+        (1e-40, 2e-3),
+        (1e-250, 5e-4),
+    ):  # e^{3/8h} times as much is enough, and more; the latter's square is 0
+        end = phases.classify(0.5, w, eta=eta, **with_target).end
+        assert end == by_logarithm(0.5, w, eta, b) and (end == phases.SURVIVAL or b == 0.5)  # slower, by a slow target
 
 
 @pytest.mark.parametrize("flow", [phase_sets.ONLINE, phase_sets.EMA])
