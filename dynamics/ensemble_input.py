@@ -23,6 +23,7 @@ FINER = 10.0 ** -np.arange(5)  # times STEP: the steps that are tried
 LEAST = float(
     np.finfo(float).tiny
 )  # of atol: 1 over a smaller one may be infinite, and that times an error of 0 is no number
+NAMED = 4  # shapes in a sentence
 ROUNDING = 1e-14  # of a velocity, relative to its terms: a hundred operations of 1.1e-16 each
 
 
@@ -49,8 +50,13 @@ def shape_of(states: Columns, parameters: Columns, ends: Array) -> Shape:
     try:
         return np.broadcast_shapes(*shapes) if len(shapes) > 1 else next(iter(shapes), ())
     except ValueError:
-        given = ", ".join(str(v.shape) for v in (*states.values, *parameters.values, ends))
-        raise FieldError(f"columns of shapes {given} do not broadcast together: give scalars or equal shapes") from None
+        found = sorted((states.shapes() | parameters.shapes()) - {()})
+        given = ", ".join(map(str, found[:NAMED])) + ", ..." * (len(found) > NAMED)
+        end = f" and t_end of shape {ends.shape}" if ends.ndim else ""
+        raise FieldError(
+            f"{len(states)} columns of y0 and {len(parameters)} of parameters of shapes {given}{end} do not broadcast together:"
+            " give scalars or equal shapes, one column a state (y0.T where each row is a member)"
+        ) from None
 
 
 def single(x: Any) -> bool:

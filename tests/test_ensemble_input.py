@@ -32,6 +32,12 @@ class Callable:
         ({"y0": np.array(1.0)}, "y0 is of type ndarray"),
         ({"parameters": 1.0}, "parameters is of type float"),
         ({"field": lambda k: (), "y0": ()}, "y0 has no columns"),
+        (
+            {"y0": np.ones((2000, 3)), "parameters": np.ones((2000, 6))},
+            r"^.{,99} shapes \(3,\), \(6,\) do .{,99}y0\.T where.{,30}$",
+        ),
+        ({"y0": [np.ones(k) for k in range(2, 9)]}, r"shapes \(2,\), \(3,\), \(4,\), \(5,\), \.\.\. do not broadcast"),
+        ({"y0": np.ones((1, 2)), "t_end": np.ones(7)}, r"shapes \(2,\) and t_end of shape \(7,\) do not broadcast"),
         ({"y0": (1 + 1j,)}, "y0 holds complex128 values: give real numbers"),
         ({"y0": np.ones((1, 2), complex)}, "y0 holds complex128 values"),
         ({"y0": ("a",)}, "y0 holds .* values: give real numbers"),
