@@ -161,14 +161,15 @@ CLAIMS = (
         picture=lambda run: _squares(run, ends(run.setting)[0]),
         explains="The offset κ of each mode is kept for ever. The note's formula is κ = 0 at alpha_p = 1. A mode whose "
         "predictor starts so large that the limit would be negative dies, with full-rank C and without decay: rank W ends "
-        "as the number of modes where it is positive. With k < d the encoder "
-        "starts on k of the modes and stays on them, but not stably: where an input direction left out has a larger c/a, any noise, "
-        "that of SGD for instance, turns a row of W towards it in the end.",
+        "as the number of modes where it is positive. The alignment is "
+        "exact, and need not be stable: an input direction j on which W has died, or with k < d never was, is taken up "
+        "by a row of W that touches it however little, at the rate p (c_j - a_j p) of that row's predictor value p. So where "
+        "0 < p < c_j/a_j any noise, that of SGD for instance, turns the row towards j in the end.",
     ),
     Claim(
         "byol-stationary-product",
         "3.3",
-        "On isotropic data every start comes to rest where PWA = W̄Cᵀ, whatever WᵀW is",
+        "On isotropic data every start tends to PWA = W̄Cᵀ, whatever WᵀW is, and its speed to 0",
         r"\tfrac{d}{dt}\|cI-aP\|^2 = -2a\alpha_p\|PWA-WC^\top\|^2 \ \Rightarrow\ P^\top(PWA-\bar WC^\top) \to 0",
         "corrects byol-fixed-point",
         base=PREDICTOR,
@@ -204,7 +205,8 @@ CLAIMS = (
         "3.3",
         "With all three conditions a mode survives if decay is below its threshold and the predictor starts above p-",
         r"\eta < \tfrac{c_j^2}{4a_j},\ p_j(0) > p_- = \tfrac{c_j-\sqrt{c_j^2-4\eta a_j}}{2a_j}"
-        r"\ \Rightarrow\ w_j \to p_+/\sqrt{\alpha_p};\quad\text{else } w_j \to 0",
+        r"\ \Rightarrow\ w_j \to p_+/\sqrt{\alpha_p};\quad "
+        r"\eta > \tfrac{c_j^2}{4a_j}\ \text{or}\ p_j(0) < p_-\ \Rightarrow\ w_j \to 0",
         "corrects byol-three-conditions",
         base=SLOW.replace(network__start="parabola", training__eta=0.05),
         vary={**STRONG, **SCALES, "network.w0": (0.7, 0.1, 0.3, 1.1), "training.eta": (0.05, 0.0, 0.1, 0.2, 0.5)},
@@ -229,7 +231,8 @@ CLAIMS = (
         scope="modes, which the balanced aligned start and commuting A and C make exact; any k, d, alpha_p",
         picture=lambda run: _squares(run, survivors(run.setting)[0] ** 2),
         explains="The three conditions are not enough, and what is missing has two sides: weight decay has a threshold "
-        "c²/4a on each mode, and below it lies a basin of collapse, p < p-, which grows from nothing as decay does. (On k < d see "
-        "byol-aligned-limit.)",
+        "c²/4a on each mode, and below it lies a basin of collapse, p < p-, which grows from nothing as decay does. As in "
+        "byol-aligned-limit the alignment need not be stable: a dead direction j is taken up from a touch by a row whose predictor "
+        "rests between its p- and p+.",
     ),
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from derivations.assumption import Interval, Spectrum
 from derivations.common import PREDICTOR
 from dynamics.run import Array, Run
+from dynamics.setting import Setting
 from dynamics.views import moments
 
 LONG = PREDICTOR.replace(training__t_end=64.0, training__points=17, training__lr=0.1)
@@ -16,3 +19,9 @@ def moments_of(run: Run) -> tuple[Array, Array, Array]:
     """(A, B, C) of the Run's views, each (d, d)."""
     m = moments(run.setting)
     return m.A, m.B, m.C
+
+
+def unpredicted(setting: Setting) -> Array:
+    """Eigenvalues (d,), rising, of B - CᵀA⁻¹C: the second moment of what no linear map of x predicts of x⁺."""
+    m = moments(setting)
+    return np.linalg.eigvalsh(m.B - m.C.T @ np.linalg.pinv(m.A, hermitian=True) @ m.C)

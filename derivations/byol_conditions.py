@@ -8,9 +8,9 @@ import numpy as np
 
 from derivations.assumption import Assumption, Interval, Spectrum
 from derivations.byol_balance import ALIGNED, start_modes
-from derivations.byol_common import LONG, STRONG
+from derivations.byol_common import LONG, STRONG, unpredicted
 from derivations.byol_mode_proofs import BLIND, REDUCTION
-from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
+from derivations.byol_proofs import NO_PREDICTOR, UNPREDICTED
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
     EXCHANGEABLE,
@@ -29,6 +29,7 @@ from derivations.common import (
 from derivations.invariance_proofs import LIMIT
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
+from dynamics.setting import Setting
 
 
 def smallest_kept(run: Run) -> Array:
@@ -71,6 +72,19 @@ def log_fall(name: str) -> Callable[[Mapping[str, Run]], Array]:
     return lambda runs: np.concatenate(
         [np.log((r[name][:, 0] + 1e-30) / (r[name][:, -1] + 1e-30)) for r in runs.values()]
     )
+
+
+UNPREDICTABLE = Assumption(
+    "unpredictable",
+    "no direction of x⁺ follows linearly from x: B - CᵀA⁻¹C is positive definite (at least 0.25, so that t_end shows the limit)",
+    where=lambda s: unpredicted(s)[0] >= 0.25 - 1e-12,  # rounding, at order 1
+)
+
+
+def unpredicted_slack(setting: Setting) -> float:
+    """e^{-λ T/2}, λ the smallest eigenvalue of B - CᵀA⁻¹C that is not 0: what the limit may still lack at T."""
+    rates = unpredicted(setting)
+    return float(np.exp(-min(rates[rates > 1e-12], default=np.inf) * setting.training.t_end / 2))
 
 
 NEAR_IDENTITY = {
@@ -122,16 +136,16 @@ CLAIMS = (
         base=HALF.replace(objective__stop_gradient=False),
         vary={**ALONE, **NEAR_IDENTITY},
         states=(NO_DECAY,),
-        needs=(NOISY, EXCHANGEABLE),
+        needs=(UNPREDICTABLE,),
         rungs=("flow", "descent", "sgd"),
         residual=final_share,
-        slack=noise_slack,
+        slack=unpredicted_slack,
         mutants={"half stays": lambda r: final_share(r) - 0.5},
-        proof=(CONTRACTION, LIMIT),
+        proof=(UNPREDICTED, LIMIT),
         scope="all dimensions",
         corrected_by="byol-no-stop-gradient-bound",
-        explains="Without stop-gradient d/dt ‖W‖² = -4J <= -2 λ_min(X')‖W‖²: collapse is proved only where the noise X' is "
-        "positive definite. With X' singular, P -> I on what is left reaches J = 0 with W != 0.",
+        explains="Without stop-gradient d/dt ‖W‖² = -4J <= -2 λ_min(B - CᵀA⁻¹C)‖W‖²: collapse is proved where no direction of x⁺ "
+        "follows from x. Where one does, be it for want of noise or as x⁺ is x turned, P can learn how, and J = 0 with W != 0.",
         picture=picture_vanishing,
         transfer=Transfer(
             ("simsiam-mlp-no-stopgrad",),

@@ -137,8 +137,8 @@ CLAIMS = (
         rungs=("flow", "descent"),
         residual=origin_violates,
         corrected_by="byol-origin-stationary",
-        explains="At W = 0 the target, a copy or an average of W, is 0 as well: the condition reads 0 = 0. Moreover it is "
-        "sufficient, not necessary: the flow of W stops where Pᵀ(PWA - W̄Cᵀ) = 0.",
+        explains="At W = 0 the target, a copy or an average of W, is 0 as well: the condition reads 0 = 0 (it excludes W = 0 "
+        "only beside an average that has not arrived there). Moreover it is sufficient, not necessary: the flow of W stops where Pᵀ(PWA - W̄Cᵀ) = 0.",
         picture=_violation_picture,
     ),
     Claim(
@@ -153,8 +153,8 @@ CLAIMS = (
         residual=origin_moves,
         corrected_by="byol-origin-stationary",
         explains="Every term of both flows contains W or the target as a factor, so W = W̄ = 0 is at rest for every P. "
-        "What the asymmetry changes is how the origin attracts: not at all from generic starts without weight decay, "
-        "and from a whole basin with it.",
+        "What the asymmetry changes is how the origin attracts: without weight decay an open set of starts only, those whose "
+        "predictor is negative, or too large, beyond the encoder (byol-aligned-limit); with it every start near 0, too.",
         picture=lambda run: Picture("singular values of W\n(claimed to leave 0)", singular_values(run["W"])),
     ),
     Claim(

@@ -179,7 +179,7 @@ CLAIMS = (
         corrected_by="byol-aligned-limit",
         picture=_rank_picture,
         explains="Full rank of C is not enough: an encoder with k < d outputs has no rank d, and a start with P(0) negative "
-        "beyond W(0) lies in the basin of collapse even without weight decay.",
+        "or too large beyond W(0) lies in the basin of collapse even without weight decay.",
         transfer=Transfer(
             ("simsiam-mlp", "simsiam-mlp-no-predictor"),
             "with a predictor the deep embedding keeps more of its variance than without: log ratio",
@@ -193,7 +193,7 @@ CLAIMS = (
         r"(W, P)(t) \to \text{a limit}",
         NOTE + "3.3",
         base=LONG.replace(training__t_end=400.0),
-        # one input is isotropic data, on which every start comes to rest by byol-stationary-product
+        # one input is isotropic data, on which the speed of every start tends to 0 by byol-stationary-product
         vary={**STRONG, "d": (2, 3), "views.noise": Spectrum(0.25, 0.75), **ROTATIONS, **STARTS},
         states=(NO_DECAY, FULL_C),
         needs=(SYMMETRIC_C,),
@@ -206,7 +206,7 @@ CLAIMS = (
         ),
         corrected_by="byol-bounded",
         explains="Views that turn the signal make C non-symmetric, and then an encoder with fewer outputs than the turn needs follows "
-        "it for ever (byol-turning). For symmetric C convergence is not proved either: with a stop-gradient the flow is no "
+        "it for ever, as does one that has lost them on its way (byol-turning). For symmetric C convergence is not proved either: with a stop-gradient the flow is no "
         "gradient of a function, and for general moments we know none that falls along every trajectory. On isotropic data "
         "there is one (byol-stationary-product), on aligned modes each mode has its own (byol-aligned-limit).",
     ),
@@ -217,9 +217,9 @@ CLAIMS = (
         r"P,\ \mathrm{sg},\ \mathrm{rank}\,C = d \Rightarrow W \not\to 0",
         NOTE + "3.3",
         base=BALANCED,
-        vary=WIDE | {"training.eta": Interval(0.0, 0.5)},
-        states=(FULL_C,),
-        needs=(NO_DECAY, PARABOLA, COMMUTE, POSITIVE_C, ONLINE),
+        vary=WIDE,
+        states=(NO_DECAY, FULL_C),
+        needs=(PARABOLA, COMMUTE, POSITIVE_C, ONLINE),
         rungs=("flow", "descent"),
         residual=complete_loss,
         bound=True,
@@ -229,8 +229,9 @@ CLAIMS = (
         scope="modes, which the balanced aligned start and commuting A and C make exact",
         corrected_by="byol-survival",
         picture=lambda run: Picture("singular values of W\n(claimed not all to vanish)", singular_values(run["W"])),
-        explains="Weight decay beyond c²/4a, or a start in the basin of collapse, collapses the encoder with all three "
-        "conditions in place.",
+        explains="A start in the basin of collapse, with P(0) negative or too large beyond W(0), collapses the encoder with all "
+        "three conditions in place (byol-aligned-limit says where each mode ends). So does weight decay, which the note's flow "
+        "has not, beyond c²/4a, and below it the basin grows.",
         transfer=Transfer(
             ("simsiam-mlp", "simsiam-mlp-strong-decay"),
             "with strong weight decay the deep embedding collapses although all three conditions hold: log ratio of kept variance",

@@ -152,6 +152,21 @@ def _contraction(keep: int) -> bool:
     return sum_of_squares(rest, (lam, P * W), (1, P * W * m), (1, W * m), (1, (P - 1) * W * x))
 
 
+def _unpredicted(keep: int) -> bool:
+    """-½ d‖W‖²/dt - (λ + eta)‖W‖² as squares, without stop-gradient, with x⁺ = R x + n, E[n nᵀ] = λI + m mᵀ, A = x xᵀ."""
+    A_ = x * T(x)
+    C_, B_ = A_ * T(R), R * A_ * T(R) + lam + m * T(m)
+    velocity = T(P) * (W * T(C_) - P * W * A_) + P * W * C_ - W * B_ - eta * W
+    rest = -velocity * T(W) - keep * (lam + eta) * W * T(W)
+    return sum_of_squares(rest, (1, W * m), (1, (P * W - W * R) * x))
+
+
+UNPREDICTED = Step(
+    r"-\tfrac12\tfrac{d}{dt}\|W\|^2 = (\lambda+\eta)\|W\|^2 + \|Wm\|^2 + \|(PW-WR)x\|^2,"
+    r"\ R = C^\top A^{-1},\ B - C^\top A^{-1}C = \lambda I + mm^\top,\ A = xx^\top",
+    lambda: _unpredicted(1),
+    lambda: _unpredicted(2),
+)
 CONTRACTION = Step(
     r"-\tfrac12\tfrac{d}{dt}\|W\|^2 = (\lambda+\eta)\|W\|^2 + \lambda\|PW\|^2 + \|PWm\|^2 + \|Wm\|^2 + \|(P-I)Wx\|^2,"
     r"\ X' = \lambda I + mm^\top,\ X = xx^\top",

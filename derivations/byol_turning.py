@@ -143,6 +143,6 @@ CLAIMS = (
         picture=_turn_picture,
         explains="Views whose cross-moment turns the signal, as a video's motion does, ask the predictor for a rotation. One number "
         "cannot be one, so the encoder turns instead: the loss and ‖W‖ stand still while W never does. With k = 2 outputs the "
-        "predictor can turn, and the flow rests.",
+        "predictor can turn, and most starts come to rest; one whose encoder loses a rank on its way turns as with k = 1.",
     ),
 )  # fmt: skip

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 
 from derivations.assumption import Interval, Spectrum
-from derivations.byol_common import moments_of
-from derivations.byol_proofs import CONTRACTION, NO_PREDICTOR
+from derivations.byol_common import moments_of, unpredicted
+from derivations.byol_proofs import NO_PREDICTOR, UNPREDICTED
 from derivations.claim import Claim, Picture
 from derivations.common import (
     EQUAL_DECAY,
@@ -16,6 +16,7 @@ from derivations.common import (
     NO_STOP_GRADIENT,
     ONLINE,
     PREDICTOR,
+    ROTATIONS,
     SPECTRA,
     STARTS,
     WITHOUT_PREDICTOR,
@@ -45,9 +46,8 @@ def _solution_picture(run: Run) -> Picture:
 
 
 def contraction(run: Run, factor: float = 1.0) -> Array:
-    """‖W(t)‖/‖W(0)‖ - e^{-(λ + eta) t} (R, T), λ the smallest eigenvalue of X'."""
-    A, _, C = moments_of(run)
-    rate = np.linalg.eigvalsh(A - C)[0] + run.setting.training.eta
+    """‖W(t)‖/‖W(0)‖ - e^{-(λ + eta) t} (R, T), λ the smallest eigenvalue of B - CᵀA⁻¹C."""
+    rate = unpredicted(run.setting)[0] + run.setting.training.eta
     return share(run) - np.exp(-factor * rate * run.t)
 
 
@@ -81,28 +81,31 @@ CLAIMS = (
     Claim(
         "byol-no-stop-gradient-bound",
         "3.3",
-        "Without stop-gradient the encoder shrinks at least as fast as the least-moved direction",
-        r"\|W(t)\| \le \|W(0)\|\,e^{-(\lambda_{min}(X')+\eta)t},\quad X' = A - C",
+        "Without stop-gradient the encoder shrinks at least at the rate of what x does not predict of x⁺",
+        r"\|W(t)\| \le \|W(0)\|\,e^{-(\lambda_{min}(N)+\eta)t},\quad N = B - C^\top A^{-1}C",
         "corrects byol-condition-stop-gradient and tian-theorem2",
         base=PREDICTOR.replace(  # nothing shared and a small predictor: the bound is all but met
             objective__stop_gradient=False, views__signal=(0.0,), views__noise=(0.25,), network__k=1, network__p0=0.05
         ),
         vary={
             **VARY,
+            **ROTATIONS,
             "views.signal": Spectrum(0.0, 1.0),
             "network.start": ("generic", "aligned"),
             "network.p0": (0.7, 0.05, 0.2, 1.2),
             "training.alpha_p": (1.0, 0.5, 2.0),
         },
-        states=(EXCHANGEABLE, NO_STOP_GRADIENT, ONLINE, EQUAL_DECAY),
+        states=(NO_STOP_GRADIENT, ONLINE, EQUAL_DECAY),
         residual=contraction,
         bound=True,
         mutants={"a tenth faster": partial(contraction, factor=1.1)},
-        proof=(CONTRACTION, LIMIT),
-        scope="all dimensions, any start, any alpha_p; collapse follows where X' + eta I is positive definite. "
+        proof=(UNPREDICTED, LIMIT),
+        scope="all dimensions, any views (where A is singular A⁻¹ is its pseudo-inverse), start, alpha_p; collapse follows "
+        "where N + eta I is positive definite. "
         "From the rate to the bound: Grönwall",
         picture=_contraction_picture,
-        explains="Where X' is singular and there is no decay the bound is 1 and says nothing: P can reach the identity on "
-        "the untouched directions before W has vanished there, and then W stays.",
+        explains="N is the moment of what no linear map of x predicts of x⁺; of exchangeable views it is at least their noise X'. "
+        "Where N is singular and there is no decay the bound is 1 and says nothing: P can reach the map that predicts the rest "
+        "before W has vanished there, and then W stays.",
     ),
 )

@@ -86,6 +86,9 @@ CLAIMS = (
         mutants={"the inequality reversed with the entropy of Z": lambda run: run["H_Z"] - run["I_ZX"] / 2},
         proof=(CHAIN, ENTROPY_POSITIVE, ENTROPY_ZERO, DIFFERENCE),
         scope="any finite alphabets and joint law of S and X, any h",
+        explains="As Z = h(S), I(Z;S) is H(Z), which bounds what Z tells of anything. That a representation must lose information "
+        "to discard noise is more than this row's formula: what lies beyond the state, H(X|S), is lost of the view at least, "
+        "as I(Z;X) <= I(S;X), and where it is 0 nothing need be.",
     ),
     Claim(
         "other-difficulties",

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from derivations.assumption import Assumption
 from derivations.claim import Claim, Picture, Transfer
 from derivations.common import (
     INVARIANCE,
@@ -69,6 +70,7 @@ def singular(run: Run) -> Array:
     return sigma[:, -1] / sigma[:, 0, :1]
 
 
+LINEAR = Assumption("linear-encoder", "the encoder is linear, f(x) = W x", {"network.kind": ("linear",)})
 CLAIMS = (
     Claim(
         "naive-collapse",
@@ -78,7 +80,7 @@ CLAIMS = (
         NOTE + "1.2, 3.1",
         base=LONG,
         vary={**SPECTRA, **CLEAN, **STARTS},
-        needs=(NOISY,),
+        needs=(NOISY, LINEAR),
         rungs=("exact", "flow", "descent"),
         residual=final_share,
         slack=noise_slack,
@@ -88,7 +90,8 @@ CLAIMS = (
         corrected_by="invariance-kernel",
         picture=picture_vanishing,
         explains="Where the augmentation leaves a direction untouched (S singular), the loss is blind to it: W keeps that "
-        "part of its start for ever and the loss is 0 without collapse.",
+        "part of its start for ever and the loss is 0 without collapse. A map that is not linear can be constant on each of "
+        "several groups of inputs whose views stay within them, whatever S is.",
         transfer=Transfer(
             ("invariance-mlp", "invariance-resnet"),
             "the variance of the deep embedding falls: log(variance at start / at end)",

@@ -68,7 +68,7 @@ CLAIMS = (
     Claim(
         "invariance-pairs-approach",
         "3.1",
-        "Under the invariance loss the two views of one input never move apart",
+        "Under the invariance loss the mean distance of the two views of one input never rises",
         r"\tfrac{d}{dt}\mathrm E\|z-z^+\|^2 = -2\|WS\|_F^2 \le 0",
         "corrects invariance-no-repulsion",
         base=SHORT,
@@ -80,7 +80,7 @@ CLAIMS = (
         proof=(PAIRS,),
         scope="all dimensions, any views (clean anchor, non-symmetric C)",
         picture=pair_picture,
-        explains="What the loss measures, the distance within pairs, falls along every trajectory. The distance between "
-        "different inputs falls with it where A and S commute; elsewhere it may rise for a while.",
+        explains="What the loss measures, the mean distance within pairs, falls along every trajectory; of a single pair it may rise. "
+        "The distance between different inputs falls with it where A and S commute; elsewhere it may rise for a while.",
     ),
 )

@@ -165,7 +165,7 @@ def eigenspaces(run: Run) -> Array:
 
 
 def eigenspaces_slack(setting: Setting) -> float:
-    """exp(-r t_end / 2), r = 1 / 2(1 + sigma²): at eta = 0 the sum of K over a survivor (p = 1/a) and a dead mode."""
+    """exp(-r t_end / 2), r = 1 / 2(1 + sigma²) below p+/2 + 3 eta/2, the sum of K over a survivor and a dead mode."""
     return float(np.exp(-setting.training.t_end / (4 * a_of(setting))))
 
 
@@ -177,6 +177,12 @@ def beyond_saddle(setting: Setting) -> bool:
     return rest >= 0 and training.alpha_p * np.linalg.norm(W, 2) ** 2 >= ((1 + np.sqrt(rest)) / (2 * a_)) ** 2
 
 
+def within_range(setting: Setting) -> bool:
+    """0 <= P(0) <= I / a, where a predictor that predicts at all comes to rest."""
+    p = np.linalg.eigvalsh(start(setting)[1])
+    return bool(p[0] >= 0 and p[-1] <= 1 / a_of(setting))
+
+
 ALIGNMENT = Claim(
     id="tian-theorem3-alignment",
     section="T3.1",
@@ -186,17 +192,31 @@ ALIGNMENT = Claim(
     base=isotropic(2, 2, Network(start="symmetric", w0=1.0), SYMMETRIC, Training(t_end=30.0, lr=0.05)),
     vary={
         "views.noise": ((0.25, 0.25), (0.5, 0.5)),
+        "network.start": ("symmetric",),  # from an aligned one there is nothing to see
         "network.w0": (1.0, 1.5, 0.01),
-        "network.p0": (0.7, 0.01),
-        "training.eta": (0.0, 0.02, 0.5, 0.8),
-        "seed": (0, 1, 2, 3, 4, 5),
+        "network.p0": (0.7, 0.01, 2.0),
+        "training.eta": (0.15, 0.12, 0.18, 0.19, 0.5, 0.8),
+        # at 1, 13, 14, 18, 20, 27 and 30 P(0) is positive definite
+        "seed": (0, 1, 2, 3, 11, 13, 14, 18, 20, 27, 30),
     },
-    states=THEOREM3_EQUATION.states,
+    states=(
+        *THEOREM3_EQUATION.states,
+        Assumption(
+            "K positive",
+            "the smallest eigenvalue of K stays above 0; here by eta > 1/6(1+sigma²), whatever F and P are",
+            where=lambda s: 6 * a_of(s) * s.training.eta > 1,  # K >= a (P - I/2a)² + (3 eta/2 - 1/4a) I
+        ),
+    ),
     needs=(
         Assumption(
-            "no collapse",
-            "F and P stay away from 0: decay is below its threshold, and alpha_p F(0) has an eigenvalue of at least p+²",
+            "encoder beyond the saddle",
+            "decay is at most its threshold, and alpha_p F(0) has an eigenvalue of at least p+²",
             where=beyond_saddle,
+        ),
+        Assumption(
+            "predictor within its range",
+            "0 <= P(0) <= I/(1+sigma²): a negative predictor, or a larger one, can draw W to 0 however large it is",
+            where=within_range,
         ),
     ),
     residual=eigenspaces,
@@ -211,7 +231,8 @@ ALIGNMENT = Claim(
     ),
     explains="Under a decay beyond the threshold K stays positive because of the decay itself, F and P vanish, and "
     "the commutator with them, while its normalised form and the angles between eigenvectors stay where they were; "
-    "so they do below the threshold from a start in the basin of collapse. Alignment must be read off the normalised commutator.",
+    "so they do below the threshold from a start in the basin of collapse: that of a small encoder, or of a predictor that is "
+    "negative or too large for it. Alignment must be read off the normalised commutator.",
 )
 
 

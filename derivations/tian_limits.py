@@ -212,7 +212,7 @@ MANIFOLD = Claim(
         "views.noise": ((0.2, 0.5), (0.5, 0.1), (0.3, 0.3)),
         "views.angle": ANGLE,
         "network.k": (2, 3),
-        "network.start": ("parabola", "aligned"),
+        "network.start": ("parabola", "balanced", "aligned"),
         "network.w0": (0.7, 0.4, 0.9),
         "seed": (0, 1, 2, 3),
     },
@@ -220,8 +220,8 @@ MANIFOLD = Claim(
     needs=(
         Assumption(
             "a start in the basin",
-            "P starts positive and balanced with W, both of full rank (k >= d)",
-            only={"network.start": ("parabola",)},
+            "P starts positive semidefinite and balanced with W, which has rank d (k >= d), and C is positive definite",
+            only={"network.start": ("parabola", "balanced")},
         ),
     ),
     residual=manifold,

@@ -149,7 +149,8 @@ ASYMMETRY_LAW = Claim(
     scope="all dimensions, any start; isotropic data",
     picture=lambda run: Picture(r"$\|P-P^\top\|/\|P\|$", (norm(run["P"] - run["P"].mT) / norm(run["P"]))[..., None]),
     explains="Everything in the law but the commutator shrinks the antisymmetric part. So a start that commutes with F "
-    "stays symmetric, any other becomes asymmetric first, and the asymmetry dies as P and F come to commute.",
+    "stays symmetric, any other becomes asymmetric first, and the asymmetry dies as P and F come to commute, but for "
+    "what lies where F has died, which decay alone takes away.",
 )
 
 CLAIMS: tuple[Claim, ...] = (ASSUMPTION3, ASYMMETRY_LAW)

@@ -201,10 +201,22 @@ def test_the_counterexample_to_alignment_meets_theorem_3_s_hypothesis() -> None:
 def test_below_the_threshold_the_trivial_basin_leaves_eigenspaces_apart() -> None:
     """F and P vanish together, whatever the decay: the needs of the claim must keep such starts out."""
     claim = CLAIMS["tian-theorem3-alignment"]
-    small = claim.base.replace(network__w0=0.01, network__p0=0.01, training__eta=0.02, training__t_end=600.0)
+    small = claim.base.replace(network__w0=0.01, network__p0=0.01, training__eta=0.15, training__t_end=600.0)
     assert all(a.holds(small) for a in claim.states)
     assert not all(a.holds(small) for a in claim.needs)
     assert reading(claim, small) > 0.1  # of a commutator that starts at 0.48 of ‖F‖‖P‖
+
+
+@pytest.mark.parametrize("t_end", [30.0, 120.0])
+def test_a_predictor_out_of_its_range_leaves_eigenspaces_apart_however_large_the_encoder(t_end: float) -> None:
+    """P(0) has the eigenvalues -0.63 and 1.78, W(0) is beyond the saddle, and W goes to 0."""
+    claim = CLAIMS["tian-theorem3-alignment"]
+    change = {"network__p0": 2.0, "training__eta": 0.19, "training__t_end": t_end, "seed": 11}
+    setting = claim.base.replace(**change)
+    beyond, within = claim.needs
+    assert all(a.holds(setting) for a in (*claim.states, beyond))
+    assert not within.holds(setting)
+    assert reading(claim, setting) > 0.3  # 0.33 at t = 30 and at 120, from 0.43
 
 
 def test_without_decay_the_side_of_the_parabola_is_kept_and_decides_nothing() -> None:
