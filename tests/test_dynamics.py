@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
+from strategies import settings
 
 from dynamics import invariance, modes, predictor
 from dynamics.setting import GaussianViews, ImageViews, Network, Objective, Setting, SettingError, Training
@@ -16,7 +17,6 @@ from dynamics.simulate import NoClosedForm, exact, flow, flow_batch
 from dynamics.solver import RTOL, SolverError, integrate
 from dynamics.start import start
 from dynamics.views import moments
-from tests.strategies import settings
 
 GLOBAL = 1e3 * RTOL  # a global error may exceed the local tolerance by the flow's amplification, below 10³ here
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mode_cases import sized
 from series_oracles import solution
 
 from dynamics import compiled, kernel_source, lanes, modes, taylor_source
@@ -14,7 +15,6 @@ from dynamics.ensemble import integrate_many
 from dynamics.kernel_text import rows
 from dynamics.rough_power import HIGH
 from dynamics.taylor_source import DEGREE
-from tests.mode_cases import sized
 
 
 def test_edge_of_stability() -> None:
