@@ -20,7 +20,7 @@ __all__ = ["nowhere"]  # the fixture
 def test_digits_are_split_once_and_for_all() -> None:
     flat, labels = load_digits(return_X_y=True)
     train, test = load("digits"), load("digits", "test")
-    assert len(train) == 1297 and len(test) == 500 and train.shape == (1, 8, 8)
+    assert len(train) == 1297 and len(test) == 500 and train.shape == (1, 8, 8)  # of 1,797
     stored = torch.cat([train.images, test.images]).double()
     assert stored.max() == 255 and train.images.dtype == torch.uint8
     assert (stored.flatten(1) * 16 / 255 - torch.from_numpy(flat)).abs().max() <= 8 / 255  # half a level, rounded

@@ -27,7 +27,7 @@ def test_deep_observables_have_their_shapes_and_no_hole(kind: str, change: dict[
     assert all(np.isfinite(value).all() for value in run.obs.values())
     assert (run["spectrum"] >= 0).all()
     assert ((run["knn"] >= 0) & (run["knn"] <= 1)).all()
-    assert len(done) == run.facts["steps"] == 10
+    assert len(done) == run.facts["steps"] == 10  # t = 1 in steps of 0.1
     assert done[-1] == 1.0
 
 
@@ -70,7 +70,7 @@ def test_the_ema_target_is_a_copy_that_moves_at_its_own_rate() -> None:
     f1 = nets.f["last"].clone()
     assert not torch.equal(f1, f0)
     _step(setting, nets, x, x_plus, (8, 8), 0.1)
-    torch.testing.assert_close(nets.g["last"], f0 + 0.1 * 0.5 * (f1 - f0))
+    torch.testing.assert_close(nets.g["last"], f0 + 0.1 * 0.5 * (f1 - f0))  # lr beta; to float32
 
 
 @pytest.mark.parametrize("eta_p", [None, 0.3])
@@ -87,9 +87,9 @@ def test_rates_and_decays_of_a_deep_step(eta_p: float | None) -> None:
         _step(setting, nets, x, x_plus, (8, 8), 0.1)
         after[name] = (nets.f["last"], nets.P, f0, P0)
     (f, P, f0, P0), (f_full, P_full, _, _) = after["plain"], after["full"]
-    torch.testing.assert_close(f_full, f - 0.1 * 0.1 * f0)
+    torch.testing.assert_close(f_full, f - 0.1 * 0.1 * f0)  # lr eta; to float32
     decay = 0.1 if eta_p is None else eta_p
-    torch.testing.assert_close(P_full, P0 + 2 * (P - P0) - 0.1 * decay * P0)
+    torch.testing.assert_close(P_full, P0 + 2 * (P - P0) - 0.1 * decay * P0)  # alpha_p, lr eta_p; to float32
 
 
 def test_the_resnet_keeps_replicas_apart() -> None:

@@ -7,20 +7,16 @@ from itertools import product
 import pytest
 import torch
 from gpu_cases import NEEDS_GPU
-from test_blocked import excess, value_and_gradients, views
-
-from full_models.losses import blocked_info_nce, blocked_nt_xent, info_nce, nt_xent
+from test_blocked import PAIRS, excess, value_and_gradients, views
 
 pytestmark = NEEDS_GPU
 torch.set_num_threads(1)
 
-BLOCKED = {"InfoNCE": (info_nce, blocked_info_nce), "NT-Xent": (nt_xent, blocked_nt_xent)}
 
-
-@pytest.mark.parametrize("name", BLOCKED)
+@pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_blocked_losses_are_the_plain_ones(name: str, dtype: torch.dtype) -> None:
-    plain, other = BLOCKED[name]
+    plain, other = PAIRS[name]
     for N, tau in product((7, 700), (0.5, 0.002)):
         assert excess(plain, other, [z.cuda() for z in views(N, 6, dtype)], tau) <= 1
 
@@ -34,7 +30,7 @@ def with_edges(dtype: torch.dtype, scale: float = 1.0) -> list[torch.Tensor]:
     return inputs
 
 
-@pytest.mark.parametrize("name", BLOCKED)
+@pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize(
     ("inputs", "law"),
     [
@@ -48,9 +44,7 @@ def with_edges(dtype: torch.dtype, scale: float = 1.0) -> list[torch.Tensor]:
 )
 def test_blocked_losses_at_their_edges_are_those_of_the_cpu(name: str, inputs: list[torch.Tensor], law: float) -> None:
     """Row by row: a zero row's gradient is 1 / floor times the others'."""
-    here, there = (
-        value_and_gradients(BLOCKED[name][1], [z.to(on) for z in inputs], tau=0.05) for on in ("cpu", "cuda")
-    )
+    here, there = (value_and_gradients(PAIRS[name][1], [z.to(on) for z in inputs], tau=0.05) for on in ("cpu", "cuda"))
     for expected, got in zip(here, there, strict=True):
         assert got.dtype == expected.dtype and got.isfinite().all() and got.abs().max() > 0
         size = expected.double().abs().amax(-1) if expected.ndim else expected.double().abs()
@@ -60,11 +54,11 @@ def test_blocked_losses_at_their_edges_are_those_of_the_cpu(name: str, inputs: l
         assert (off <= law * size.clamp(min=least)).all()
 
 
-@pytest.mark.parametrize("name", BLOCKED)
+@pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("tau", [0.5, 0.002])
 def test_a_learned_temperature_has_the_plain_losses_gradient(name: str, tau: float) -> None:
     slopes = []
-    for loss in BLOCKED[name]:
+    for loss in PAIRS[name]:
         t = torch.tensor(tau, dtype=torch.float64, device="cuda", requires_grad=True)
         loss(*(z.cuda() for z in views(60, 4)), tau=t).backward()
         slopes.append(t.grad)
@@ -72,12 +66,12 @@ def test_a_learned_temperature_has_the_plain_losses_gradient(name: str, tau: flo
     assert slopes[0].abs() > 1e-3  # it is not 0
 
 
-@pytest.mark.parametrize("name", BLOCKED)
+@pytest.mark.parametrize("name", PAIRS)
 def test_blocked_losses_of_many_samples_need_no_matrix(name: str) -> None:
     N, d = 32768, 64
     z, z_plus = (torch.randn(N, d, device="cuda", requires_grad=True) for _ in range(2))
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    BLOCKED[name][1](z, z_plus).backward()
+    PAIRS[name][1](z, z_plus).backward()
     rows = N if name == "InfoNCE" else 2 * N
     assert torch.cuda.max_memory_allocated() - before < rows**2 * 4 / 30  # 1/30 of the plain loss's one matrix

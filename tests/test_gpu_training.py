@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 from gpu_cases import NEEDS_GPU
-from training_cases import cheap_probes
+from training_cases import SMALL as ON_CPU
+from training_cases import cheap_probes, killed_at
 
 from full_models.deep import train_deep
 from full_models.deep_settings import DEEP
@@ -29,23 +30,11 @@ pytestmark = NEEDS_GPU
 torch.set_num_threads(1)
 __all__ = ["cheap_probes"]  # the fixture
 
-SMALL = Recipe(method="simclr", encoder="linear", width=16, dim=8, count=192, batch=64, epochs=4, records=3, seed=5,
-               device="cuda")  # fmt: skip
+SMALL = dataclasses.replace(ON_CPU, device="cuda")
 
 
 def trace(recipe: Recipe, folder: Path | None = None) -> np.ndarray:
     return train(recipe, folder)["loss"][0]
-
-
-def killed_at_7(recipe: Recipe, folder: Path) -> None:
-    """The run is interrupted after step 7, which its checkpoint holds."""
-
-    def on_step(done: int, steps: int) -> None:
-        if done == 7:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        train(recipe, folder, on_step=on_step, checkpoint_seconds=0.0)
 
 
 DRAWS = ("lejepa", "i-jepa", "v-jepa", "mae")  # a device draws masks and directions of its own
@@ -70,13 +59,13 @@ def test_every_method_trains_and_its_loss_is_that_of_the_cpu(name: str) -> None:
 )
 def test_a_killed_run_resumes_to_the_same_losses(change: dict[str, Any], tmp_path: Path) -> None:
     recipe = dataclasses.replace(SMALL, **change)
-    killed_at_7(recipe, tmp_path)
+    killed_at(recipe, tmp_path, 7, 0.0)
     np.testing.assert_allclose(trace(recipe, tmp_path), trace(recipe), rtol=1e-3)  # sums on a GPU have no fixed order
 
 
 def test_a_checkpoint_moves_to_the_cpu(tmp_path: Path) -> None:
     clean = dataclasses.replace(SMALL, augmentation="none")  # views are drawn by the device
-    killed_at_7(clean, tmp_path)
+    killed_at(clean, tmp_path, 7, 0.0)
     saved = checkpoint.read(tmp_path, "cpu")
     assert saved is not None and saved["step"] == 7
     moved = trace(dataclasses.replace(clean, device="cpu"), tmp_path)

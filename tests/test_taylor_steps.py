@@ -58,7 +58,7 @@ def test_a_step_is_made_to_fit(p: float, w: float, v: float, exponent: float, to
     assert taken <= h and error(c, taken, rtol) <= 1
     E = max(1.0, 1.125 * error(c, h, rtol))  # the kernel takes an error up to an eighth too large
     assert taken >= h * E ** (-1 / 8 - 1 / 64) / HIGH * (1 - 1e-9) or taken == h  # 1e-9: coefficients in floating point
-    assert taken < following <= 10 * taken
+    assert taken < following <= 10 * taken  # a step grows tenfold at most
     assert np.abs(z - c @ taken ** np.arange(DEGREE + 1)).max() < 1e-13  # tens of roundings of order one
 
 
