@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 import torch
+from blocked_cases import PAIRS, excess, value_and_gradients, views
 from gpu_cases import NEEDS_GPU
-from test_blocked import PAIRS, excess, value_and_gradients, views
 
 pytestmark = NEEDS_GPU
 torch.set_num_threads(1)
@@ -34,7 +34,7 @@ def with_edges(dtype: torch.dtype, scale: float = 1.0) -> list[torch.Tensor]:
 @pytest.mark.parametrize(
     ("inputs", "law"),
     [
-        (with_edges(torch.float64), 8 * 308 * 2**-53 / 0.05),  # 8 (N + d) u / tau as in test_blocked
+        (with_edges(torch.float64), 8 * 308 * 2**-53 / 0.05),  # 8 (N + d) u / tau as in blocked_cases
         (with_edges(torch.float32), 8 * 308 * 2**-24 / 0.05),
         (with_edges(torch.float32, 1e36), 8 * 308 * 2**-24 / 0.05),  # rows so long that they overflow over tau
         (with_edges(torch.float16), 2**-10),  # computed in float32, rounded once
