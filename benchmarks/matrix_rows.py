@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
+from benchmarks.matching import Match, match, match_near
 from benchmarks.matrix_problems import Array
 
 TOLERANCES = tuple(10.0 ** -np.arange(2.0, 12.25, 0.25))
@@ -37,12 +38,12 @@ def error(W: Array, exact: Array) -> float:
     return float((np.abs(W - exact).max(axes) / np.abs(exact).max(axes)).max())
 
 
-def matched(m: Method, target: float, guess: float | None = None) -> harness.Match:
+def matched(m: Method, target: float, guess: float | None = None) -> Match:
     """The loosest tolerance that reaches the target; guess: one known from a like problem, where the search begins."""
     error_at = lambda tol: m.error(m.run(tol))  # noqa: E731
     if guess is None:
-        return harness.match(error_at, target, TOLERANCES, stride=4)
-    return harness.match_near(error_at, target, TOLERANCES, guess)
+        return match(error_at, target, TOLERANCES, stride=4)
+    return match_near(error_at, target, TOLERANCES, guess)
 
 
 def row(

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
+from benchmarks.matching import match, match_near
 from benchmarks.matrix_limits import add_counts
 from benchmarks.matrix_peers import EXPLICIT, exact, own, project, project_explicit
 from benchmarks.matrix_problems import Array, Predictor
@@ -83,9 +84,9 @@ def solve(run: Any, case: str, d: int, seed: int, guess: float | None) -> dict[s
     q = draw(law, d, seed)
     error_at = lambda tol: error(run(q, TIMES, tol), reference(law, d, seed))  # noqa: E731
     if guess is None:
-        matched = harness.match(error_at, target, TOLERANCES, stride=2)
+        matched = match(error_at, target, TOLERANCES, stride=2)
     else:
-        matched = harness.match_near(error_at, target, TOLERANCES, guess)
+        matched = match_near(error_at, target, TOLERANCES, guess)
     out = {"tolerance": matched.tolerance, "error": matched.error}
     if matched.tolerance is None:
         return out

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import harness, plot
+from benchmarks.matching import match
 
 import numpy as np  # isort: skip  after the harness, which sets the thread counts
 from tqdm import tqdm
@@ -54,7 +55,7 @@ def row(case: str, name: str, peer: Peer | None, members: int, reference: Array,
 
     out: dict[str, Any] = {"problem": case, "method": name, "members": members, "checked": min(members, len(reference))}
     for suffix, measure in MEASURES.items():
-        matched = harness.match(functools.partial(error_at, measure), TARGET, TOLERANCES, stride=4)
+        matched = match(functools.partial(error_at, measure), TARGET, TOLERANCES, stride=4)
         out |= {"tolerance" + suffix: matched.tolerance, "error" + suffix: matched.error}
         if matched.tolerance is None:
             out["skipped"] = f"error{suffix} {matched.error:.1e} even at the tightest tolerance"

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 from numba.core.errors import NumbaError
 
-from dynamics import kernel_source, lanes, taylor_source
+from dynamics import kernel_source, lane_driver, lanes, taylor_source
 from dynamics.address import address
 from dynamics.analytic import analytic
 from dynamics.fingerprint import NoFingerprint, cached, fingerprint
@@ -41,8 +41,8 @@ class FieldError(SettingError):
 
 @cache
 def driver() -> Any:
-    """The compiled `lanes.drive`, one for all fields."""
-    return _jit(lanes.drive, lanes.DRIVE, True, **lanes.OPTIONS)
+    """The compiled `lane_driver.drive`, one for all fields."""
+    return _jit(lane_driver.drive, lane_driver.DRIVE, True, **lanes.OPTIONS)
 
 
 @cached

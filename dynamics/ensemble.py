@@ -185,7 +185,7 @@ class _Work:
     e: int
     jacobian: Function | None
     method: str
-    limits: Array  # of `lanes.drive`
+    limits: Array  # of `lane_driver.drive`
     grid: Array
     stop: NDArray[Any]
 

@@ -14,7 +14,7 @@ from dynamics import lanes
 def rows(n: int, m: int, e: int) -> dict[str, int]:
     """First row of each of a field's groups in the lanes' memory.
 
-    watch to q: what the driver reads (`dynamics.lanes`). v: event values at z. square: of the error over the tolerance.
+    watch to q: what the driver reads (`dynamics.lane_driver`). v: event values at z. square: of the error over the tolerance.
     edge: is h |λ| beyond the edge of stability? own: what a method keeps from loop to loop.
     """
     groups = {

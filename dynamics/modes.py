@@ -57,11 +57,6 @@ def fixed_points(a: Scalar, c: Scalar, eta: Scalar) -> FixedPoints:
     return FixedPoints((c - D) / (2 * np.asarray(a)), (c + D) / (2 * np.asarray(a)))
 
 
-def decay_number(a: Scalar, c: Scalar, eta: Scalar) -> Scalar:
-    """h = eta a / c²: the one dimensionless number of weight decay. Beyond 1/4 only collapse is left."""
-    return eta * a / (np.asarray(c) ** 2)
-
-
 def jacobian(p: float, w: float, a: float, c: float, alpha_p: float, eta: float) -> Array:
     """∂(p', w')/∂(p, w) (2, 2) for V = W, eta_p = eta."""
     return np.array(

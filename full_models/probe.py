@@ -1,12 +1,11 @@
 """Probes: how well labels can be read off frozen features. Everything is chosen without the test set.
 
 Features z (n, d) of a training and of a test set, labels (n,) whole numbers. Accuracies are sampled: shares of the test
-set; `standard_error` gives their binomial error.
+set.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -88,11 +87,6 @@ def chance(features: Features) -> float:
     """Test accuracy of always naming the training set's most frequent class."""
     common = features.train_labels.bincount().argmax()
     return float((features.test_labels == common).double().mean())
-
-
-def standard_error(accuracy: float, n: int) -> float:
-    """√(a (1 - a) / n): binomial, of an accuracy a measured on n test images."""
-    return math.sqrt(accuracy * (1 - accuracy) / n)
 
 
 def _standardised(features: Features) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """Each loss written out a second time, in loops of extended-precision numpy and without torch.
 
-The extra arguments turn a definition into a wrong one (or into the other convention): `loss_cases` uses both.
+The extra arguments turn a definition into a wrong one (or into the other convention): the cases use both.
 """
 
 from __future__ import annotations

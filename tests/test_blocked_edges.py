@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from test_blocked import PAIRS, path, value_and_gradients, views
+from blocked_cases import PAIRS, path, value_and_gradients, views
 from torch import Tensor
 
 from full_models.losses import blocked_info_nce, blocked_nt_xent, info_nce
@@ -81,7 +81,7 @@ def test_a_long_row_gives_the_other_view_its_whole_gradient(name: str, tau: floa
     z[4] *= 1e38 / z[4].norm()
     expected = value_and_gradients(plain, [z.double(), z_plus.double()], tau=tau)[2]
     got = value_and_gradients(other, [z, z_plus], tau=tau)[2].double()
-    # softmax weights to 8 (N + d) u of the law in test_blocked, and never more than a hundredth: of a row's own gradient
+    # softmax weights to 8 (N + d) u of the law in blocked_cases, and never more than a hundredth: of a row's own gradient
     unit = expected.norm(dim=-1).median()
     assert ((got - expected).norm(dim=-1) < 8 * 1105 * 2**-24 * unit.clamp(min=expected.norm(dim=-1))).all()
 
@@ -140,7 +140,7 @@ def test_a_learned_temperature_has_the_plain_losses_gradient(name: str, tau: flo
         z, z_plus, t = leaves = [x.clone().requires_grad_() for x in inputs]
         slopes.append(torch.autograd.grad(loss(z, z_plus, tau=t).sum(), leaves))
     for plain, other in zip(*slopes, strict=True):
-        # a mean of scores up to 1 / tau over tau: 8 (N + d) u of the law in test_blocked, in the unit of 1 / tau²
+        # a mean of scores up to 1 / tau over tau: 8 (N + d) u of the law in blocked_cases, in the unit of 1 / tau²
         torch.testing.assert_close(other, plain, rtol=0, atol=8 * 64 * 2**-53 / tau**2)
     alone = inputs[-1].clone().requires_grad_()  # frozen embeddings
     PAIRS[name][1](*inputs[:2], tau=alone).sum().backward()

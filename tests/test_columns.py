@@ -8,9 +8,10 @@ import pytest
 from dynamics import lanes, modes
 from dynamics.columns import columns
 from dynamics.ensemble import BLOCK, FieldError, integrate_many
+from dynamics.lane_driver import FEW
 
 RNG = np.random.default_rng(0)
-SHAPE = (3, 100)  # more than lanes.FEW in all
+SHAPE = (3, 100)  # more than FEW in all
 Y0, Q = RNG.uniform(0.1, 1.0, (3, *SHAPE)), RNG.uniform(0.1, 1.0, (6, *SHAPE))
 
 
@@ -55,7 +56,7 @@ def test_few_and_many_members_alike() -> None:
     """Half of the lanes or all of them, one block or two: a member's numbers are its own."""
     y0, q = (x.reshape(len(x), -1) for x in (Y0, Q))
     few, many = solved(y0[:, :50], q[:, :50]), solved(y0, q)
-    assert len(few) <= lanes.FEW < len(many) and np.array_equal(few, many[:50])
+    assert len(few) <= FEW < len(many) and np.array_equal(few, many[:50])
     times = -(-BLOCK // len(many)) + 1
     blocks = solved(np.tile(y0, times), np.tile(q, times))
     assert len(blocks) > BLOCK and np.array_equal(blocks, np.tile(many, (times, 1)))

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from test_full_models import DEEP_SMALL
+from full_model_cases import DEEP_SMALL
 
 from dynamics.run import Array
 from full_models.deep import Images, Networks, _images, _knn, _record, _start, _step, loss_of

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mode_cases import MEMBERS, draw, marks, sized
 
 from dynamics import compiled, lanes, modes, phase_sets
 from dynamics.ensemble import integrate_many
 from dynamics.kernel_source import CONTROLS, memory_rows
 from dynamics.kernel_text import rows
 from dynamics.solver import integrate
-from tests.mode_cases import MEMBERS, draw, marks, sized
 
 RTOL = 1e-9
 GLOBAL = (

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mode_cases import by_lsoda, hard, marks, sized
 
 from dynamics import compiled, modes, phases
 from dynamics.ensemble import integrate_many
-from tests.mode_cases import by_lsoda, hard, marks, sized
 
 LAW = 20.0  # of rtol: see the head
 TIMES = np.array([0.0, 0.01, 0.7, 2.0, 6.0, 20.0])

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mode_cases import jacobian
 
 from dynamics import modes
 from dynamics.ensemble import FieldError, integrate_many
 from dynamics.ensemble_input import check_jacobian
-from tests.mode_cases import jacobian
 
 
 def decay(x, k):

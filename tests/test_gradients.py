@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import settings as options
+from strategies import settings
 
 from dynamics import invariance, predictor
 from dynamics.convention import Convention
@@ -15,7 +16,6 @@ from dynamics.simulate import flow
 from dynamics.start import start
 from dynamics.views import moments
 from full_models.linear import descend, loss_gradient
-from tests.strategies import settings
 
 ROUNDING = 1e-12  # a few products of 4 x 4 matrices of order one in float64
 

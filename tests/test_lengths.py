@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_softmax_block import TYPES, uncompiled
+from softmax_cases import TYPES
+from tile_oracles import uncompiled
 
 from full_models.losses import lengths
 from full_models.losses.inputs import NORM_FLOOR

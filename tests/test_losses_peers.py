@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_losses_values import generic
+from loss_cases import generic
 
 import full_models.losses as L
 

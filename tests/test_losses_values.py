@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loss_cases import CASES, Case, Oracle
+from loss_case import Case, Oracle
+from loss_cases import ALL, CASES, generic
 from loss_oracles import LD
 
 torch.set_num_threads(1)
-ALL = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 KINDS = ("generic", "equal views", "dead dimension", "repeated rows", "far mean", "one outlier")
 
 
@@ -31,12 +31,6 @@ def views(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, str, int]:
     elif kind == "one outlier":
         z[0] *= 100
     return scale * z, scale * w, kind, seed
-
-
-def generic(N: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    z = rng.normal(size=(N, d))
-    return z, z + 0.7 * rng.normal(size=(N, d))
 
 
 def value_and_gradient(case: Case, z: np.ndarray, w: np.ndarray) -> tuple[float, np.ndarray]:

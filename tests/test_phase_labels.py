@@ -79,10 +79,6 @@ def test_starts_beside_the_saddle_are_decided() -> None:
     assert out.run.ok.all() and (out.end != phases.UNDECIDED).all()
 
 
-def inside(sets, states, parameters, which: int):
-    return sets(*states, *parameters)[which] < 0
-
-
 def test_the_sets_lie_in_their_basins() -> None:
     """Their Lyapunov functions fall inside, at random points; the survival set made forty times as wide fails."""
     rng = np.random.default_rng(0)

@@ -12,9 +12,14 @@ from sklearn.linear_model import LogisticRegression
 
 from dynamics.setting import SettingError
 from full_models import probe
-from full_models.probe import Features, chance, knn_probe, linear_probe, standard_error
+from full_models.probe import Features, chance, knn_probe, linear_probe
 
 CLASSES, D = 5, 12
+
+
+def standard_error(accuracy: float, n: int) -> float:
+    """√(a (1 - a) / n): binomial, of an accuracy a measured on n test rows."""
+    return math.sqrt(accuracy * (1 - accuracy) / n)
 
 
 def clusters(seed: int, n: int = 400, distance: float = 2.0, shuffled: bool = False) -> Features:

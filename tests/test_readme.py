@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from readme_commands import commands
+
 from benchmarks import scaling
 from benchmarks.summary import BEGIN, END, block
 from noncollapse.budget import BUDGETS
 from noncollapse.ladder import climb
-from tests.readme_commands import commands
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from strategies import settings
 
 from dynamics.setting import PointViews, Setting, SettingError
-from tests.strategies import settings
 
 
 @given(settings())

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_softmax_block import SOURCES, TYPES, exponential_tiles_by_numpy, formula, parts_of, uncompiled
+from softmax_cases import TYPES, formula
+from tile_oracles import SOURCES, exponential_tiles_by_numpy, parts_of, uncompiled
 
 from full_models.losses import symmetric_block
 from full_models.losses.chunk import BLOCK, CHUNK, DEPTH
@@ -29,7 +30,7 @@ def rows(M: int, d: int, dtype: Any) -> tuple[Any, Any]:
 
 
 def excess(blocks: Callable[..., Parts], M: int, d: int, dtype: Any, tau: float) -> float:
-    """Largest difference from the formula over what rounding allows, as in test_softmax_block; infinite for a NaN."""
+    """Largest difference from the formula over what rounding allows, as in softmax_cases; infinite for a NaN."""
     z, c = rows(M, d, dtype)
     J, g = blocks(z, c, tau, True)
     expected, gq, gk = formula(z, z, c, c, 1 / tau, M // 2)

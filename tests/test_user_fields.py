@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from mode_cases import draw, jacobian, marks
 from numba import njit
 
 from dynamics import compiled, lanes, modes
 from dynamics.ensemble import FieldError, integrate_many
 from dynamics.fingerprint import fingerprint
-from tests.mode_cases import draw, jacobian, marks
 
 
 def square(x):
