@@ -24,4 +24,5 @@ def moments_of(run: Run) -> tuple[Array, Array, Array]:
 def unpredicted(setting: Setting) -> Array:
     """Eigenvalues (d,), rising, of B - CᵀA⁻¹C: the second moment of what no linear map of x predicts of x⁺."""
     m = moments(setting)
-    return np.linalg.eigvalsh(m.B - m.C.T @ np.linalg.pinv(m.A, hermitian=True) @ m.C)
+    rest = m.B - m.C.T @ np.linalg.pinv(m.A, hermitian=True) @ m.C
+    return np.asarray(np.linalg.eigvalsh(rest), dtype=np.float64)
