@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from noncollapse.errors import RecordError
 from noncollapse.files import holds_arrays, read_json
 from noncollapse.records import provenance, write_arrays, write_json
+from noncollapse.shape import is_training_record
 from noncollapse.sources import ROOT, hash_of
 
 if TYPE_CHECKING:
@@ -79,14 +80,9 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(path)
-        if (
-            record["recipe"]
-            and record["rows"]
-            and record["provenance"]["sources"]
-            and holds_arrays(folder / "record.npz")
-        ):
+        if is_training_record(record) and holds_arrays(folder / "record.npz"):
             return record
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         pass  # said below, as for a record of the wrong shape
     raise RecordError(f"{path} is not a readable training record: give --restart to train anew")
 

@@ -130,7 +130,11 @@ def test_a_picture_that_cannot_be_read_is_not_fresh(damage: str, tmp_path: Path)
 
 
 def test_a_training_record_whose_arrays_are_damaged_is_refused(tmp_path: Path) -> None:
-    record = {"recipe": {"seed": 0}, "rows": [{}], "provenance": {"sources": "x"}}
+    record = {
+        "recipe": {"method": "simclr", "data": "digits", "batch": 8}, "rows": [{"step": 0}], "steps": 1, "images": 8,
+        "test_images": 8, "parameters": 1, "device": "cpu", "probes": {"trained": {}, "untrained": {}, "pixels": {}},
+        "provenance": {"sources": "x", "seconds": 0.1},
+    }  # fmt: skip
     records.write_json(tmp_path / "record.json", record)
     records.write_arrays(tmp_path / "record.npz", {"t": np.zeros(3)})
     assert training.load(tmp_path) == json.loads(json.dumps(record))
