@@ -170,7 +170,8 @@ def _run(args: argparse.Namespace) -> int:
         return _fail(f"memory is too small ({words_of(error)}): give a smaller batch, network or setting", args.json)
     except KeyboardInterrupt as stop:
         kept = "interrupted: what was computed is kept, the same command goes on from there"
-        return _fail(kept if args.resumes(args) else STARTS_ANEW, args.json, 143 if isinstance(stop, Terminated) else 130)
+        says = kept if args.resumes(args) else STARTS_ANEW
+        return _fail(says, args.json, 143 if isinstance(stop, Terminated) else 130)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from noncollapse.errors import UsageError
@@ -40,6 +40,16 @@ VALUES: dict[str, tuple[str, Any, str]] = {
     "--device": ("device", str, "cpu, cuda, cuda:1, … (default cpu)"),
 }  # fmt: skip
 
+HEAD = ("dim", "hidden", "layers", "norm", "output_norm")
+IDLE: dict[str, dict[str, tuple[str, ...]]] = {  # option -> its value -> the options that then mean nothing
+    "projector": {"none": HEAD, "linear": HEAD[1:]},
+    "predictor": {
+        "none": ("predictor_hidden", "predictor_rate", "predictor_fixed"),
+        "linear": ("predictor_hidden",),
+        "symmetric": ("predictor_hidden",),
+    },
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("method", nargs="?", metavar="METHOD", help="a method by name; without one, all are listed")
@@ -68,6 +78,8 @@ def resumes(args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace) -> int:
     if args.method is None:
+        if any(getattr(args, field) is not None for field, _, _ in VALUES.values()) or args.options:
+            raise UsageError("no METHOD to train is named: see `noncollapse train`")
         return _list(args.json)
     recipe = _recipe(args)
     from noncollapse.training import folder_of, load, summary, training_hash
@@ -102,8 +114,25 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     options = _options(args.options)
     if args.dim is not None and "dim" in options:
         raise UsageError("--dim and --set dim say one thing twice: leave out one of them")
+    _check_idle(args, options)
     flags = {"standardise": not args.raw_pixels, "channels_last": args.channels_last, "compile": args.compile}
     return Recipe(method=args.method, options=options, **flags, **given)
+
+
+def _check_idle(args: argparse.Namespace, options: Mapping[str, Any]) -> None:
+    """Raises UsageError on what was given and would be read by nothing."""
+    from full_models.methods import METHODS
+
+    if args.momentum is not None and args.optimiser in (None, "adamw"):
+        raise UsageError("adamw takes no --momentum: leave it out, or give --optimiser sgd or lars")
+    chosen = {**METHODS[args.method].options(), **options}
+    given = [*options, *(["dim"] if args.dim is not None else [])]
+    for option, values in IDLE.items():
+        for name in values.get(str(chosen.get(option)), ()):
+            if name in given:
+                raise UsageError(
+                    f"with {option}={chosen[option]} the option {name} means nothing: leave it out, or choose another {option}"
+                )
 
 
 def _options(texts: Sequence[str]) -> dict[str, Any]:
