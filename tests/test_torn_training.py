@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from full_models.training import Recipe, RecipeError, train
+from full_models.training import Recipe, RecipeError, checkpoint, train
 from noncollapse import cli, training
 from noncollapse.errors import RecordError
 
@@ -89,3 +91,33 @@ def test_a_record_of_another_shape_is_refused(whole: Path, place: tuple[str | in
                 training.load(whole)
     finally:
         path.write_text(text)
+
+
+class Fails(io.FileIO):
+    """A file that takes 10,000 bytes, then raises `error`."""
+
+    error: BaseException
+
+    def write(self, data: Any) -> int:
+        if self.tell() > 10_000:
+            raise self.error
+        return super().write(data)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["disk", "interrupt"]
+)
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch meets it with a RuntimeError of its own, which is neither a full disk nor an interrupt to those above."""
+    state = {"x": [torch.zeros(1000) for _ in range(10)]}
+    checkpoint.write(tmp_path, state)
+    before = (tmp_path / checkpoint.NAME).read_bytes()
+    monkeypatch.setattr(Fails, "error", error, raising=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, _: Fails(path, "w"))
+        with pytest.raises(type(error)):
+            checkpoint.write(tmp_path, state)
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+    assert (tmp_path / checkpoint.NAME).read_bytes() == before

@@ -90,3 +90,25 @@ def test_a_split_that_stands_alone_is_not_taken_for_a_class(tmp_path: Path) -> N
 
 def test_more_records_than_steps_cost_nothing() -> None:
     assert recorded_steps(3, 10**15) == [0, 1, 2, 3]
+
+
+class CannotCompile(RuntimeError):
+    """torch's own, without the seconds that its compiler takes to be imported."""
+
+    __module__ = "torch._inductor.exc"
+
+
+@pytest.mark.parametrize("words", [("--compile",), ()])
+def test_a_machine_without_a_compiler_is_one_sentence(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(*_: object, **__: object) -> None:
+        raise CannotCompile("No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1")
+
+    monkeypatch.setattr("full_models.training.train", train)
+    if words:
+        said = refused(("simclr", *TINY, *words), tmp_path, capsys)
+        assert said.endswith("cannot compile the encoder here (No working C++ compiler found): leave out --compile")
+    else:  # nobody asked for it: a fault, which is shown whole
+        with pytest.raises(CannotCompile):
+            cli.main(["train", "simclr", *TINY, "--results", str(tmp_path)])

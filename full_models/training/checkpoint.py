@@ -16,14 +16,21 @@ NAME = "checkpoint.pt"
 
 
 def write(folder: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values; a kill at any moment leaves the previous checkpoint readable."""
+    """Write tensors and plain values; a kill at any moment leaves the previous checkpoint readable. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{NAME}.part"  # one name: what a kill leaves behind, the next write takes
-    with part.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / NAME)
+    try:
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(folder / NAME)
+    except (
+        RuntimeError
+    ) as error:  # torch's, of the archive's end, hides what kept it from there: a full disk, an interrupt
+        raise error.__context__ or error from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read(folder: Path, device: str) -> dict[str, Any] | None:

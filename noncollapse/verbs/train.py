@@ -192,6 +192,12 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
             if first and bar.total:  # some steps were made: what they measured is shown, and not only lies on disk
                 print("\n".join(unfinished(folder, int(bar.total), recipe.records)), file=sys.stderr)
             raise UsageError(_in_plain_words(error)) from None
+        except RuntimeError as error:
+            if not (recipe.compile and type(error).__module__.startswith(("torch._inductor", "torch._dynamo"))):
+                raise
+            bar.close()
+            why = str(error).splitlines()[0]
+            raise UsageError(f"torch cannot compile the encoder here ({why}): leave out --compile") from None
     return save(folder, run) if first else None
 
 
