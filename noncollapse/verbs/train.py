@@ -82,13 +82,11 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("no METHOD to train is named: see `noncollapse train`")
         return _list(args.json)
     recipe = _recipe(args)
-    from noncollapse.training import folder_of, load, summary, training_hash
+    from noncollapse.training import folder_of, is_fresh, load, summary
 
     folder = folder_of(args.results, recipe)
     record = None if args.restart else load(folder)
-    if record is not None and record["provenance"]["sources"] != training_hash():
-        record = None  # made by other code
-    if record is None:
+    if record is None or not is_fresh(record):
         record = _train(args, recipe)
     if record is not None:
         if args.draw:
@@ -169,13 +167,15 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
     from tqdm import tqdm
 
     from full_models.training import checkpoint, train
-    from noncollapse.training import folder_of, save, training_hash, unfinished
+    from noncollapse.training import folder_of, save, unfinished, version_of
 
-    folder, version = folder_of(made(args.results), recipe), training_hash()
+    folder, version = folder_of(made(args.results), recipe), version_of(recipe)
     if args.resume:
         saved = checkpoint.read(folder, "cpu")
         if saved is None or saved["version"] != version:
-            raise UsageError(f"nothing that this code can resume in {folder}: leave out --resume to train anew")
+            raise UsageError(
+                f"nothing that this code can resume on these data in {folder}: leave out --resume to train anew"
+            )
     first = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes; one of them speaks
     hidden = True if os.environ.get("CI") is not None or not first else None
     with tqdm(desc=recipe.method, unit="step", file=sys.stderr, disable=hidden) as bar:
