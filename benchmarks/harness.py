@@ -26,6 +26,8 @@ import noncollapse  # noqa: F401  sets the thread counts before numpy loads
 
 import numpy as np  # isort: skip
 
+from noncollapse.files import whole  # isort: skip
+
 HOME = Path(__file__).resolve().parent / "results"
 # where this run writes: a second machine's tables go into a folder of their own in HOME, and into README as a column
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or HOME).resolve()
@@ -184,10 +186,10 @@ def _processor() -> str:
 def write(name: str, rows: Sequence[Mapping[str, Any]], notes: Mapping[str, Any], used: str = "one thread") -> Path:
     """benchmarks/results/<name>.json (rows, notes, provenance) and the same rows as a table in <name>.md; the JSON.
     used: of the machine's cores."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
     about = provenance()
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"provenance": about, "notes": dict(notes), "rows": list(rows)}, indent=1) + "\n")
+    with whole(path) as part:
+        part.write_text(json.dumps({"provenance": about, "notes": dict(notes), "rows": list(rows)}, indent=1) + "\n")
     machine, versions = about["machine"], ", ".join(f"{n} {v}" for n, v in about["versions"].items())
     head = f"{machine['processor']}, {machine['cores']} cores, {used}, load {about['load']}; {versions}; commit {about['commit']}."
     said = [f"- {key}: {_cell(value)}" for key, value in notes.items()]

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from dynamics.run import Run
 from full_models.methods import METHODS
 from full_models.training import Recipe, train
+from noncollapse.files import whole
 from noncollapse.training import arrays, folder_of, training_hash
 
 TRANSFORMER = {"encoder": "vit-micro", "width": 32, "batch": 64, "epochs": 12}  # masked methods: see digits_methods
@@ -150,8 +151,8 @@ def main(words: Sequence[str] | None = None) -> None:
     for method in study.methods if args.methods is None else args.methods:
         records[method] = kept(watched(study.recipe(method, args.path), args.results), source, commit)
         ordered = {name: records[name] for name in METHODS if name in records}
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(ordered, separators=(",", ":")).replace('},"', '},\n"') + "\n")
+        with whole(path) as part:
+            part.write_text(json.dumps(ordered, separators=(",", ":")).replace('},"', '},\n"') + "\n")
         path.with_suffix(".md").write_text(head(ordered, name) + "\n".join(table(lines(ordered))) + "\n")
     if args.draw:
         shown = {method: records[method] for method in study.shown if method in records}

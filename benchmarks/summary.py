@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import HOME, table
+from noncollapse.files import whole
 
 README = HOME.parent.parent / "README.md"
 BEGIN, END = "<!-- speeds -->", "<!-- /speeds -->"
@@ -87,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.check:
         print("current" if made == text else "README's table of speeds is not what benchmarks/results say")
         return int(made != text)
-    README.write_text(made)
+    with whole(README) as part:
+        part.write_text(made)
     return 0
 
 

@@ -12,6 +12,7 @@ from figures import FAMILIES, diagram, style, training
 from figures.read import UnreadableRecord, read_json
 
 IMAGE_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+PNG_END = b"IEND\xaeB`\x82"  # its last chunk
 REM_AN_INCH = 8.0  # on the page: letters of 8 points are then 0.89 rem, as large as the page's tables
 
 
@@ -21,12 +22,13 @@ class Image(NamedTuple):
 
 
 def image(base: Path) -> Image | None:
-    """base.svg or base.png, whichever is smaller, at the width of the figure in inches; None where it was not drawn."""
+    """base.svg or base.png, whichever is smaller, at the width of the figure in inches; None where it was not drawn, or its
+    PNG is torn."""
     drawn = [path for path in (base.with_name(base.name + suffix) for suffix in IMAGE_TYPES) if path.is_file()]
     png = base.with_name(base.name + ".png")
-    if png not in drawn:
+    if png not in drawn or not (content := png.read_bytes()).endswith(PNG_END):
         return None
-    (pixels,) = struct.unpack(">I", png.read_bytes()[16:20])  # the width opens a PNG's header
+    (pixels,) = struct.unpack(">I", content[16:20])  # the width opens a PNG's header
     path = min(drawn, key=lambda p: p.stat().st_size)
     uri = f"data:{IMAGE_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
     return Image(uri, round(REM_AN_INCH * pixels / style.RC["savefig.dpi"], 2))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from figures.files import whole
 from figures.formula import prose, statement
 from figures.gallery import image, sections
 from figures.read import UnreadableRecord, read_record, verify_remedy
@@ -55,14 +55,8 @@ def write_report(
         sections=sections(results),
         budgets=sorted({entry["provenance"]["budget"] for entry in entries if entry["provenance"].get("budget")}),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(".part")
-    try:
+    with whole(out) as part:
         part.write_text(page, encoding="utf-8")
-        part.replace(out)
-    finally:
-        with suppress(OSError):  # there is one only where it could not be written, or not be moved
-            part.unlink()
     return out
 
 

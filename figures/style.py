@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from figures.files import whole
+
 COLUMN, PAGE = 3.4, 6.8  # inches: one and two columns of a journal page
 STANDARD_ERRORS = 4.0  # half-width of every band, the same as the sgd rung's law
 
@@ -84,12 +86,14 @@ def stamp(provenance: Mapping[str, Any]) -> str:
 
 
 def finish(figure: Figure, path: Path, footer: str) -> Path:
-    """Write path.png and path.svg with the footer; returns the PNG. Byte-identical for identical input."""
+    """Write path.png and path.svg with the footer, each whole or not at all; returns the PNG. Byte-identical for identical
+    input."""
     figure.supxlabel(footer, fontsize=5.5, color="#5a5a5a", x=0.995, ha="right")
-    path.parent.mkdir(parents=True, exist_ok=True)
     png, svg = path.with_name(path.name + ".png"), path.with_name(path.name + ".svg")
-    figure.savefig(png, metadata={"Software": None})
+    with whole(png) as part:
+        figure.savefig(part, format="png", metadata={"Software": None})
     figure.set_layout_engine("none")  # laid out once: the second file repeats the first
-    figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    with whole(svg) as part:
+        figure.savefig(part, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
     return png

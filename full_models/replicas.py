@@ -31,7 +31,7 @@ from full_models.training.material import Material, batches, material
 from full_models.training.measure import moments_row
 from full_models.training.optimisers import BETAS, TRUST, rate
 from full_models.training.recipe import Recipe, RecipeError
-from full_models.training.steps import step_views
+from full_models.training.steps import check_labels, step_views
 from full_models.training.streams import stream
 
 EPS = 1e-8  # AdamW's, as in torch
@@ -66,6 +66,8 @@ def train_replicas(
     fed = [material(dataclasses.replace(recipe, seed=seed), device) for seed in seeds]
     replicas = [dataclasses.replace(recipe, seed=seed, lr=lr) for seed, lr in product(seeds, rates)]
     stack = stacked(replicas, fed[0].train.shape, device)
+    for own in fed:
+        check_labels(stack.skeleton, recipe, own)
     steps = recipe.epochs * (len(fed[0].train) // recipe.batch)
     marks = recorded_steps(steps, recipe.records)
     order = [batches(r, len(f.train), 0, World(), device) for r, f in zip(replicas[:: len(rates)], fed, strict=True)]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dynamics.setting import SettingError
-from noncollapse.errors import RecordError, UsageError
+from noncollapse.errors import STARTS_ANEW, RecordError, UsageError
 from noncollapse.memory import is_full, words_of
 
 VERBS = {  # verb -> (its module in noncollapse.verbs, one line of help, examples)
@@ -169,9 +169,9 @@ def _run(args: argparse.Namespace) -> int:
             raise
         return _fail(f"memory is too small ({words_of(error)}): give a smaller batch, network or setting", args.json)
     except KeyboardInterrupt as stop:
-        kept = "what was computed is kept, the same command goes on from there"
-        says = kept if args.resumes(args) else "the same command starts anew"
-        return _fail(f"interrupted: {says}", args.json, 143 if isinstance(stop, Terminated) else 130)
+        kept = "interrupted: what was computed is kept, the same command goes on from there"
+        says = kept if args.resumes(args) else STARTS_ANEW
+        return _fail(says, args.json, 143 if isinstance(stop, Terminated) else 130)
 
 
 def _check(args: argparse.Namespace) -> None:

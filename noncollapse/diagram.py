@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from dynamics import modes, phases
+from dynamics import lanes, modes, phases
 from dynamics.basin import separatrix
-from dynamics.ensemble import FieldError
+from dynamics.ensemble import MAX_TRIES, FieldError
 from dynamics.run import Array
 from noncollapse import records
 from noncollapse.errors import UsageError
@@ -29,6 +29,11 @@ from noncollapse.sources import ROOT, hash_of
 DEFAULTS: dict[str, float | None] = {  # None: beta, the target is the online network; w0, the start is on the parabola
     "eta": 0.1, "a": 1.25, "c": 1.0, "alpha_p": 1.0, "beta": None, "p0": 0.5, "w0": None, "tau0": 1.0,
 }  # fmt: skip
+FAILED = {  # how the integration of a pixel can fail, and leave it undecided
+    lanes.NOT_FINITE: "they left the finite numbers",
+    lanes.TOO_SMALL: "they asked for steps below rounding",
+    lanes.TOO_MANY: f"they took more than {MAX_TRIES:,} steps",
+}
 MOST = 10_000  # pixels a side: beyond it a picture shows nothing more, and memory runs out
 
 
@@ -124,9 +129,24 @@ def compute(
         "labels": np.array([label for label, _ in lines], dtype="U"),
     } | {f"line{i}": line for i, (_, line) in enumerate(lines)}  # fmt: skip
     counts = {name: int((found.end == code).sum()) for code, name in enumerate(("collapse", "survival", "undecided"))}
-    about = {"counts": counts, "failures": found.run.failures(), "steps": float(found.run.steps.mean()),
+    about = {"counts": counts, "failures": failures(found, x, y), "steps": float(found.run.steps.mean()),
              "stiff": float(found.run.stiff.mean())}  # fmt: skip
     return arrays, about
+
+
+def failures(found: phases.Phases, x: Axis, y: Axis) -> list[str]:
+    """A sentence a way in which pixels (Y, X) failed and stay undecided, in words of what a diagram is asked for. Empty if all is well."""
+    out = []
+    for code, why in FAILED.items():
+        where = np.argwhere((found.run.status == code) & (found.end == phases.UNDECIDED))
+        if len(where):
+            (i, j), (rows, columns) = where[0], found.end.shape
+            first = f"{x.name} = {x.values(columns)[j]:.3g}, {y.name} = {y.values(rows)[i]:.3g}"
+            out.append(
+                f"{len(where)} of {found.end.size} pixels are undecided, the first at {first}: {why}; give x, y and what is "
+                "set less extreme values"
+            )
+    return out
 
 
 def theory(columns: Mapping[str, Any], x: Axis, y: Axis, parabola: bool) -> list[tuple[str, Array]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -49,6 +50,20 @@ def holds_arrays(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def digest_of(place: Path) -> str:
+    """sha256 (16 hex) of a file, or of a folder's files with their names; "" where there is neither. Raises OSError."""
+    if not place.is_dir():
+        return _digest(place)[:16] if place.is_file() else ""
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    listed = json.dumps([[str(path.relative_to(place)), _digest(path)] for path in files])
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The shape of a claim's record: what its readers (list, show, report, figures) rely on."""
+"""The shape of records: what the readers of a claim's (list, show, report, figures) and of a training's (train) rely on."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ OPTIONAL: dict[str, dict[str, Any]] = {  # the same of objects that may be null
 }
 ASSUMED = {"name": str, "says": str}
 CONFIRMED = {"rung": str, "residual": NUMBER, "tolerance": NUMBER}
+TRAINED = {"recipe": dict, "steps": int, "images": int, "test_images": int, "parameters": int, "device": str}
+READ = {"linear": NUMBER, "knn": NUMBER, "chance": NUMBER}
 WORDS = ("claim", "verdict", "reason")
 TEXTS = ("section", "title", "statement", "source", "scope", "explains", "untestable")
 
@@ -43,6 +45,26 @@ def is_record(data: Any, claim_id: str) -> bool:
             and all(_fits(entry, CONFIRMED) for entry in (data["counterexample"] or {}).get("confirmed", ()))
         )
     except (KeyError, TypeError):
+        return False
+
+
+def is_training_record(data: Any) -> bool:
+    """True if the data are a whole record of a training run, every number in it finite or null."""
+    try:
+        first, *others = data["rows"]
+        return (
+            _fits(data, TRAINED)
+            and _fits(data["recipe"], {"method": str, "data": str, "batch": int})
+            and _fits(data["provenance"], {"sources": str, "seconds": NUMBER})
+            and isinstance(first["step"], int)
+            and all(row.keys() == first.keys() for row in others)
+            and all(value is None or _fits(row, {name: NUMBER}) for row in data["rows"] for name, value in row.items())
+            and all(
+                not data["probes"][name] or _fits(data["probes"][name], READ)
+                for name in ("trained", "untrained", "pixels")
+            )
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
         return False
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noncollapse.errors import RecordError
-from noncollapse.files import holds_arrays, read_json
+from noncollapse.files import digest_of, holds_arrays, read_json
 from noncollapse.records import provenance, write_arrays, write_json
+from noncollapse.shape import is_training_record
 from noncollapse.sources import ROOT, hash_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,24 @@ def training_hash() -> str:
     return hash_of([*files, ROOT / "dynamics" / "observe.py", ROOT / "dynamics" / "images.py"])
 
 
+def data_hash(data: str) -> str:
+    """Of the images of an .npz or a folder; "" of a named data set, and where nothing of that name is here."""
+    from full_models.data import DATA
+
+    return "" if data in DATA else digest_of(Path(data).expanduser())
+
+
+def version_of(recipe: Recipe) -> str:
+    """Of all that a run depends on beside its recipe: a checkpoint of another is not gone on from."""
+    return training_hash() + data_hash(recipe.data)
+
+
+def is_fresh(record: Mapping[str, Any]) -> bool:
+    """True if code and data are those that the record was made with, as far as the data are here."""
+    made, now = record["provenance"], data_hash(record["recipe"]["data"])
+    return made["sources"] == training_hash() and now in ("", made.get("data"))
+
+
 def save(folder: Path, run: Run) -> dict[str, Any]:
     """Write record.npz and record.json, each whole or not at all; returns the record."""
     record = {
@@ -56,6 +75,7 @@ def save(folder: Path, run: Run) -> dict[str, Any]:
             "seed": run.facts["recipe"]["seed"],
             "seconds": round(run.facts["seconds"], 2),
             "sources": training_hash(),
+            "data": data_hash(run.facts["recipe"]["data"]),
         },
     }
     write_arrays(folder / "record.npz", arrays(run))
@@ -79,14 +99,9 @@ def load(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(path)
-        if (
-            record["recipe"]
-            and record["rows"]
-            and record["provenance"]["sources"]
-            and holds_arrays(folder / "record.npz")
-        ):
+        if is_training_record(record) and holds_arrays(folder / "record.npz"):
             return record
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         pass  # said below, as for a record of the wrong shape
     raise RecordError(f"{path} is not a readable training record: give --restart to train anew")
 

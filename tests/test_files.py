@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sweep_cases import forked, square
 
+from figures import style
 from figures.report import write_report
 from noncollapse import diagram, records, training
 from noncollapse.catalogue import catalogue
@@ -93,6 +95,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "phase": lambda place: diagram.save(place, "a", diagram.Axis("eta", 0, 1), diagram.Axis("p0", 0, 1), {}, (2, 2), 1),
     "report": lambda place: write_report(place, [], {}, place / "report.html"),
     "catalogue": write_catalogue,
+    "picture": lambda place: style.finish(Figure(), place / "a", ""),
 }
 
 
@@ -104,6 +107,7 @@ def test_a_full_disk_leaves_nothing_half_written(name: str, tmp_path: Path, monk
 
     monkeypatch.setattr(Path, "write_text", full)
     monkeypatch.setattr(np, "savez_compressed", lambda file, **_: full(Path(file.name), ""))
+    monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: full(Path(path), ""))
     monkeypatch.setattr("noncollapse.catalogue._cache", lambda: tmp_path)
     with pytest.raises(OSError, match="No space left"):
         WRITERS[name](tmp_path)
@@ -126,7 +130,11 @@ def test_a_picture_that_cannot_be_read_is_not_fresh(damage: str, tmp_path: Path)
 
 
 def test_a_training_record_whose_arrays_are_damaged_is_refused(tmp_path: Path) -> None:
-    record = {"recipe": {"seed": 0}, "rows": [{}], "provenance": {"sources": "x"}}
+    record = {
+        "recipe": {"method": "simclr", "data": "digits", "batch": 8}, "rows": [{"step": 0}], "steps": 1, "images": 8,
+        "test_images": 8, "parameters": 1, "device": "cpu", "probes": {"trained": {}, "untrained": {}, "pixels": {}},
+        "provenance": {"sources": "x", "seconds": 0.1},
+    }  # fmt: skip
     records.write_json(tmp_path / "record.json", record)
     records.write_arrays(tmp_path / "record.npz", {"t": np.zeros(3)})
     assert training.load(tmp_path) == json.loads(json.dumps(record))

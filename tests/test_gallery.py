@@ -79,3 +79,7 @@ def test_letters_have_one_size_whatever_the_picture(tmp_path: Path) -> None:
         assert shown is not None
         assert shown.width == round(REM_AN_INCH * width, 2)
     assert image(tmp_path / "none") is None
+    whole = (tmp_path / "page.png").read_bytes()
+    for torn in (b"", whole[:-4]):
+        (tmp_path / "page.png").write_bytes(torn)
+        assert image(tmp_path / "page") is None

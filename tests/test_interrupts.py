@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,28 @@ def test_an_interrupt_waits_though_another_thread_takes_it(sent: signal.Signals,
         after = signal.signal(signal.SIGTERM, before)
     assert met
     assert signal.getsignal(signal.SIGINT) is after is signal.default_int_handler
+
+
+def installed_command() -> str:
+    """What the script `noncollapse` that an installation makes does."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, name = project["scripts"]["noncollapse"].split(":")
+    return f"import sys; from {module} import {name}; sys.exit({name}())"
+
+
+@pytest.mark.parametrize("start", [("-m", "noncollapse"), ("-c", installed_command())], ids=["module", "script"])
+def test_an_interrupt_while_the_command_line_is_imported_is_one_sentence(start: tuple[str, str]) -> None:
+    command = [sys.executable, "-X", "importtime", *start, "list", "--json"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stderr
+    assert any("argparse" in line for line in process.stderr), "one of the first imports, some 0.1 s before the last"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    said = [line for line in err.splitlines() if not line.startswith("import time:")]
+    assert said == ["noncollapse: interrupted: the same command starts anew"]
+    assert out == '{"error": "interrupted: the same command starts anew"}\n'
+    # 130 to a shell either way: where it met a dataclass's `exec`, Python ends itself by the signal
+    assert process.returncode in (130, -signal.SIGINT)
 
 
 @NEEDS_PROC

@@ -56,3 +56,16 @@ def test_huge_numbers_warn_nobody(words: tuple[str, ...], tmp_path: Path, capsys
         warnings.simplefilter("error")
         code = phase(*words, results=tmp_path)
     assert code == 0 or capsys.readouterr().err.count("\n") == 1, "a diagram, or one sentence"
+
+
+def test_pixels_that_fail_are_told_in_words_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    extreme = "--x tau0=-1e15:1e15 --y p0=-1e12:1e12 --set eta=1e-3 --set beta=0.1 --json"
+    assert phase(*extreme.split(), results=tmp_path) == 0
+    record = json.loads(capsys.readouterr().out)
+    rounding, tries = record["failures"]
+    remedy = "; give x, y and what is set less extreme values"
+    first = "p0 = 1.43e+11"  # 1e12 / 7: of 8 rows, the first above 0
+    assert rounding.endswith(f"the first at tau0 = -1e+15, {first}: they asked for steps below rounding{remedy}")
+    assert tries.endswith(f"the first at tau0 = -1e+15, p0 = -1e+12: they took more than 100,000 steps{remedy}")
+    counted = sum(int(line.split()[0]) for line in record["failures"])
+    assert 0 < counted <= record["counts"]["undecided"]

@@ -24,6 +24,8 @@ from full_models.data.encoded import Encoded
 from full_models.data.files import verify
 from full_models.data.imageset import DataError, ImageSet, Split, hold_out
 
+MOST_CLASSES = 100_000  # ImageNet's largest edition has a fifth of these; a probe has a row of numbers for each
+
 
 def is_npz(path: Path) -> bool:
     """By its name."""
@@ -77,6 +79,8 @@ def _labels(path: Path, array: np.ndarray | None) -> torch.Tensor | None:
         return None
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer) or (array.size and array.min() < 0):
         raise DataError(f"{path} has labels {array.shape} of {array.dtype}: save whole numbers >= 0, one an image")
+    if array.size and array.max() >= MOST_CLASSES:
+        raise DataError(f"{path} has labels up to {array.max()}: number the classes from 0, without gaps")
     return torch.from_numpy(array.astype(np.int64))
 
 

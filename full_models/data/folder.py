@@ -20,6 +20,8 @@ def load_folder(folder: Path, split: Split, size: int) -> ImageSet:
     every file is, else RGB (transparency dropped). Raises DataError, naming the file, for one that is no 8-bit image.
     """
     splits = (folder / "train").is_dir() and (folder / "test").is_dir()
+    if not splits:
+        _check_no_split(folder)
     root = folder / split if splits else folder
     classes = sorted(sub for sub in root.iterdir() if sub.is_dir() and _files(sub))
     loose = sorted(file for file in root.iterdir() if file.suffix.lower() in SUFFIXES)
@@ -38,6 +40,14 @@ def load_folder(folder: Path, split: Split, size: int) -> ImageSet:
     labels = torch.tensor([label for _, label in paths]) if classes else None
     whole = ImageSet(decode(files, [str(file) for file in files], size), labels, folder.name)
     return whole if splits else hold_out(whole, split)
+
+
+def _check_no_split(folder: Path) -> None:
+    """Raises DataError where `train` or `test` stands alone and holds classes: it would pass for one class itself."""
+    for name, other in (("train", "test"), ("test", "train")):
+        inside = folder / name
+        if inside.is_dir() and any(sub.is_dir() and _files(sub) for sub in inside.iterdir()):
+            raise DataError(f"{folder} has {name} and no {other}: name the other split's folder so, or give {inside}")
 
 
 def _files(folder: Path) -> list[Path]:

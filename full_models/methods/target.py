@@ -34,7 +34,7 @@ def momentum(m: float, schedule: str, step: int, steps: int) -> float:
     if schedule not in SCHEDULES:
         raise MethodError(f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}")
     if not 0 <= m <= 1:
-        raise MethodError(f"momentum = {m}: give a number in [0, 1]")
+        raise MethodError(f"ema, the average's momentum = {m}: give a number in [0, 1]")
     if not 0 <= step < steps:
         raise MethodError(f"step {step} of {steps}: give 0 <= step < steps")
     return 1 - (1 - m) * SCHEDULES[schedule](step / steps)

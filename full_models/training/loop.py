@@ -27,7 +27,7 @@ from full_models.training.material import Material, batches, material
 from full_models.training.measure import PROBED, moments_row, pixels, probes
 from full_models.training.optimisers import rate, set_rates
 from full_models.training.recipe import Recipe, RecipeError
-from full_models.training.steps import make_method, make_optimiser, step_loss
+from full_models.training.steps import check_labels, make_method, make_optimiser, step_loss
 
 OnStep = Callable[[int, int], None]
 
@@ -110,11 +110,13 @@ def train(
 
 def recorded_steps(steps: int, records: int) -> list[int]:
     """At most `records` whole numbers from 0 to steps, both included, evenly spaced up to rounding."""
+    records = min(records, steps + 1)  # which are all steps there are
     return sorted({round(i * steps / (records - 1)) for i in range(records)})
 
 
 def _start(recipe: Recipe, fed: Material, device: str) -> Progress:
     method = make_method(recipe, fed.train.shape).to(device)
+    check_labels(method, recipe, fed)
     if recipe.channels_last:
         method.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  missing in torch's stub
     return Progress(method, make_optimiser(recipe, method), torch.zeros(2, dtype=torch.float64, device=device))

@@ -13,6 +13,7 @@ from full_models.training.optimisers import OPTIMISERS, SCHEDULES
 
 PRECISIONS = ("float32", "bf16")
 WHOLE = {"count": 1, "width": 1, "dim": 1, "epochs": 1, "batch": 1, "records": 2, "seed": 0}  # field -> least value
+SEEDS = 2**64  # that torch tells apart
 Plain = bool | int | float | str | None
 
 
@@ -75,6 +76,8 @@ class Recipe:
                 raise RecipeError(f"{name} is {value!r}: give a finite number >= 0" + (" and < 1" if high == 1 else ""))
         if self.strength is not None and not isinstance(self.strength, (int, float)):
             raise RecipeError(f"strength is {self.strength!r}: give a number")
+        if self.seed >= SEEDS:
+            raise RecipeError(f"seed is {self.seed}: give one below 2^64")
         if self.lr == 0:
             raise RecipeError("lr is 0, which trains nothing: give a rate > 0")
         for name, known in {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "precision": PRECISIONS}.items():

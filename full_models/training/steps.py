@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from full_models.methods import Method, build
+from full_models.methods.baselines import Supervised
 from full_models.methods.clip import ClipEncoder
 from full_models.training.material import Material
 from full_models.training.optimisers import OPTIMISERS
@@ -29,6 +30,19 @@ def make_optimiser(recipe: Recipe, method: Method) -> torch.optim.Optimizer | No
     return OPTIMISERS[recipe.optimiser](groups, recipe.lr, recipe.momentum, recipe.weight_decay)
 
 
+def check_labels(method: Method, recipe: Recipe, fed: Material) -> None:
+    """Raises RecipeError unless the training images have the labels that the method needs."""
+    if not isinstance(method, Supervised):
+        return
+    if fed.train.labels is None:
+        raise RecipeError(f"{recipe.method} needs labels, and {recipe.data} has none: use a method without them")
+    largest, classes = int(fed.train.labels.max()), method.head.out_features
+    if largest >= classes:
+        raise RecipeError(
+            f"{recipe.data} has labels up to {largest} for {classes} classes: give the method classes={largest + 1}"
+        )
+
+
 def step_views(
     method: Method, recipe: Recipe, fed: Material, index: Tensor, step: int, rank: int = 0
 ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
@@ -36,10 +50,8 @@ def step_views(
     frames = method.encoder.frames if isinstance(method.encoder, ClipEncoder) else 1
     generator = stream(recipe.seed, "views", step, rank, device=index.device)
     views = fed.views(index, method.kind, generator, frames)
-    if not method.needs_labels:
+    if fed.train.labels is None or not method.needs_labels:
         return views, {}
-    if fed.train.labels is None:
-        raise RecipeError(f"{recipe.method} needs labels, and {recipe.data} has none: use a method without them")
     return views, {"labels": fed.train.labels[index]}
 
 

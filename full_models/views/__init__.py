@@ -96,6 +96,8 @@ def augmentation(name: str, shape: ImageShape, strength: float | None = None) ->
     low, high = spec.bounds
     if not low <= strength <= high:
         raise ValueError(f"strength {strength} of {name}: give a number between {low:g} and {high:g}")
+    if name == "shift" and strength != round(strength):
+        raise ValueError(f"strength {strength} of shift: give a whole number of pixels")
     parts = spec.parts(shape, strength)
     if shape[0] not in (1, 3) and any(isinstance(part, Jitter) for part in parts):
         raise ValueError(f"{name} changes colours, but images have {shape[0]} channels: use crop, noise or shift")

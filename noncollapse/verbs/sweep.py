@@ -8,11 +8,12 @@ import json
 import math
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from dynamics.setting import Setting
+from dynamics.setting import ImageViews, Setting
 from noncollapse.errors import RecordError, UsageError
-from noncollapse.files import parsed
+from noncollapse.files import digest_of, parsed
 from noncollapse.verbs.common import claims, made
 
 MOST = 1_000_000  # Settings a sweep; beyond it give a coarser grid, or a phase diagram of one mode
@@ -55,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
     axes = _axes(args.over)
     points, items = _grid(around(claim.base, args.setting or "{}"), axes)
     work = partial(residual_of, claim_id, rung, replicas=BUDGETS["quick"].replicas)
+    tag = sources_hash(claim_id) + _data_hash(items)
     try:
-        found = sweep(work, items, made(args.results) / "sweeps", engine_named(args.engine), tag=sources_hash(claim_id))
+        found = sweep(work, items, made(args.results) / "sweeps", engine_named(args.engine), tag=tag)
     except SweepError as error:
         raise RecordError(str(error)) from None
     rows = [{**point, **reading} for point, reading in zip(points, found, strict=True)]
@@ -65,6 +67,14 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_table(claim_id, rung, list(axes), rows)))
     return 0
+
+
+def _data_hash(settings: Sequence[Setting]) -> str:
+    """Of the files of given pairs that the Settings read: changed, they are swept anew."""
+    images = [setting.views for setting in settings if isinstance(setting.views, ImageViews)]
+    return "".join(
+        digest_of(Path(name)) for name in sorted({views.data for views in images if views.augment == "pairs"})
+    )
 
 
 def _axes(texts: Sequence[str]) -> dict[str, list[Any]]:

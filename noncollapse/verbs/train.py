@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from noncollapse.errors import UsageError
@@ -40,6 +40,16 @@ VALUES: dict[str, tuple[str, Any, str]] = {
     "--device": ("device", str, "cpu, cuda, cuda:1, … (default cpu)"),
 }  # fmt: skip
 
+HEAD = ("dim", "hidden", "layers", "norm", "output_norm")
+IDLE: dict[str, dict[str, tuple[str, ...]]] = {  # option -> its value -> the options that then mean nothing
+    "projector": {"none": HEAD, "linear": HEAD[1:]},
+    "predictor": {
+        "none": ("predictor_hidden", "predictor_rate", "predictor_fixed"),
+        "linear": ("predictor_hidden",),
+        "symmetric": ("predictor_hidden",),
+    },
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("method", nargs="?", metavar="METHOD", help="a method by name; without one, all are listed")
@@ -68,15 +78,15 @@ def resumes(args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace) -> int:
     if args.method is None:
+        if any(getattr(args, field) is not None for field, _, _ in VALUES.values()) or args.options:
+            raise UsageError("no METHOD to train is named: see `noncollapse train`")
         return _list(args.json)
     recipe = _recipe(args)
-    from noncollapse.training import folder_of, load, summary, training_hash
+    from noncollapse.training import folder_of, is_fresh, load, summary
 
     folder = folder_of(args.results, recipe)
     record = None if args.restart else load(folder)
-    if record is not None and record["provenance"]["sources"] != training_hash():
-        record = None  # made by other code
-    if record is None:
+    if record is None or not is_fresh(record):
         record = _train(args, recipe)
     if record is not None:
         if args.draw:
@@ -102,8 +112,25 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     options = _options(args.options)
     if args.dim is not None and "dim" in options:
         raise UsageError("--dim and --set dim say one thing twice: leave out one of them")
+    _check_idle(args, options)
     flags = {"standardise": not args.raw_pixels, "channels_last": args.channels_last, "compile": args.compile}
     return Recipe(method=args.method, options=options, **flags, **given)
+
+
+def _check_idle(args: argparse.Namespace, options: Mapping[str, Any]) -> None:
+    """Raises UsageError on what was given and would be read by nothing."""
+    from full_models.methods import METHODS
+
+    if args.momentum is not None and args.optimiser in (None, "adamw"):
+        raise UsageError("adamw takes no --momentum: leave it out, or give --optimiser sgd or lars")
+    chosen = {**METHODS[args.method].options(), **options}
+    given = [*options, *(["dim"] if args.dim is not None else [])]
+    for option, values in IDLE.items():
+        for name in values.get(str(chosen.get(option)), ()):
+            if name in given:
+                raise UsageError(
+                    f"with {option}={chosen[option]} the option {name} means nothing: leave it out, or choose another {option}"
+                )
 
 
 def _options(texts: Sequence[str]) -> dict[str, Any]:
@@ -140,13 +167,15 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
     from tqdm import tqdm
 
     from full_models.training import checkpoint, train
-    from noncollapse.training import folder_of, save, training_hash, unfinished
+    from noncollapse.training import folder_of, save, unfinished, version_of
 
-    folder, version = folder_of(made(args.results), recipe), training_hash()
+    folder, version = folder_of(made(args.results), recipe), version_of(recipe)
     if args.resume:
         saved = checkpoint.read(folder, "cpu")
         if saved is None or saved["version"] != version:
-            raise UsageError(f"nothing that this code can resume in {folder}: leave out --resume to train anew")
+            raise UsageError(
+                f"nothing that this code can resume on these data in {folder}: leave out --resume to train anew"
+            )
     first = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes; one of them speaks
     hidden = True if os.environ.get("CI") is not None or not first else None
     with tqdm(desc=recipe.method, unit="step", file=sys.stderr, disable=hidden) as bar:
@@ -163,6 +192,12 @@ def _train(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any] | None:
             if first and bar.total:  # some steps were made: what they measured is shown, and not only lies on disk
                 print("\n".join(unfinished(folder, int(bar.total), recipe.records)), file=sys.stderr)
             raise UsageError(_in_plain_words(error)) from None
+        except RuntimeError as error:
+            if not (recipe.compile and type(error).__module__.startswith(("torch._inductor", "torch._dynamo"))):
+                raise
+            bar.close()
+            why = str(error).splitlines()[0]
+            raise UsageError(f"torch cannot compile the encoder here ({why}): leave out --compile") from None
     return save(folder, run) if first else None
 
 
