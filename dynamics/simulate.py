@@ -134,7 +134,7 @@ def _run(setting: Setting, t: Array, pack: _Packing, problem: Stacked, y: Array,
     if o.target == "online":
         V = W
     if o.predictor == "optimal" and o.loss == "predictor":
-        P = predictor.optimal_predictor(W, V, member.A, member.C)
+        P = predictor.optimal_predictor(W, V, *member.roots)
     obs = {"W": W, "P": P, "V": V, "loss": member.loss(W, P, V)}
     obs |= {
         name: np.stack(arrays) for name, arrays in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)
