@@ -41,8 +41,9 @@ STATUS = (
     "stopped at a terminal event",
     "left the finite numbers: check its start, or stop it by an event before it blows up",
     "needed a step below rounding, as just before a blow-up (stop it by an event, or shorten t_end) or where a velocity jumps "
-    "while a state is 0 (raise atol)",
-    "tried more steps than max_tries: raise it, loosen rtol, or shorten t_end",
+    "while a state is 0 (raise atol), or where rates or times lie beyond 1e±30 (choose other units)",
+    "tried more steps than max_tries: raise it, loosen rtol, or shorten t_end; or choose other units, where rates or times lie "
+    "beyond 1e±30",
 )
 
 
@@ -109,7 +110,7 @@ def integrate_many(
 
     Each member's local error, as its method estimates it, is held below rtol max(|y|, |y_new|) + atol (Taylor's method: h |y'|
     for |y_new|), root mean square over its n states. Taylor's method takes ninth powers of rates and times: where these lie
-    beyond 1e±30, which fails, choose other units. Failures are said member by member in `status`, never raised. Raises
+    beyond 1e±30, a member fails. Failures are said member by member in `status`, never raised. Raises
     FieldError, a ValueError, for bad input, and for a function that raises by itself.
     """
     states, q = columns(y0, "y0"), columns(parameters, "parameters")

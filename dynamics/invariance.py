@@ -9,6 +9,8 @@ import numpy as np
 
 from dynamics.run import Array
 
+BLUR = 1e-7  # 10³ of the flow's own rtol, the law of its closed forms
+
 
 def field(W: Array, S: Array, eta: float | Array) -> Array:
     """dW/dt = -W S - eta W; W (..., k, d), S (..., d, d)."""
@@ -18,12 +20,23 @@ def field(W: Array, S: Array, eta: float | Array) -> Array:
 def closed_form(W0: Array, M: Array, t: Array) -> Array:
     """W(t) = W0 e^{-M t} (T, k, d) for symmetric M (d, d), by one eigendecomposition; M may be singular. Exact.
 
-    Eigenvalues carry rounding of 1e-16 of the largest, an exact 0 too: its mode stands still up to t of 1e16 over that one.
     The invariance flow has M = S + eta I; the predictor-free flow with stop-gradient has M = A - C + eta I.
+    Not asked beyond where `blurred`.
     """
     values, vectors = np.linalg.eigh(M)
     decay = np.exp(-t[:, None] * values)
     return ((W0 @ vectors) * decay[:, None, :]) @ vectors.T
+
+
+def blurred(M: Array, values: Array, t: Array) -> bool:
+    """Whether the rounding of M's eigenvalues, 1e-16 of the largest, moves some e^{-lambda t} by BLUR, as a share of max(1, that).
+
+    So it does of an eigenvalue that should be 0, late. Those of a diagonal M have no rounding.
+    """
+    if np.array_equal(M, np.diag(np.diag(M))):
+        return False
+    time, off = np.abs(t)[:, None], np.finfo(float).eps * np.abs(values).max()
+    return bool((off * time * np.exp(-np.maximum(values, 0.0) * time)).max() > BLUR)
 
 
 def target_form(W0: Array, V0: Array, M: Array, beta: float, t: Array) -> Array:

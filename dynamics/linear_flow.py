@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import svdvals
 
+from dynamics.invariance import blurred
 from dynamics.machine_code import kept_jit
 from dynamics.matrix_input import real
 from dynamics.run import Array
@@ -45,6 +46,8 @@ class LinearFlow:
         if np.abs(M - M.T).max() > 1e-13 * np.abs(M).max():  # rounding of a product; more is another matrix
             raise ValueError("M must be symmetric: for a non-symmetric C use the flow rung")
         rates, basis = np.linalg.eigh(M)
+        if blurred(M, rates, t):
+            raise ValueError("at such late times the rounding of the slowest rates shows: give earlier times")
         return LinearFlow(W0 @ basis, rates, basis, t)
 
     def W(self, i: int) -> Array:

@@ -19,6 +19,7 @@ from scipy.special import lambertw, wrightomega
 from dynamics.run import Array
 
 Scalar = float | Array
+TINY = np.finfo(float).tiny  # of numbers with all their digits
 
 
 def field(
@@ -71,37 +72,48 @@ def parabola_solution(p0: Scalar, a: Scalar, c: Scalar, t: Array) -> Array:
     """p(t) (T, ...) for eta = 0 from p0 >= 0, a, c > 0, t (T,) in flow time: u + ln|u| = u0 + ln|u0| - c² t / a, u = c/(a p) - 1.
 
     From p0 < c/a, u > 0 is ω(u0 + ln u0 - c² t / a), Wright's omega, i.e. Lambert's W of its exponential without the overflow.
-    From p0 > c/a, v = 1 + u = c/(a p) solves -v - ln(1 - v) = y, see `_from_above`. Exact to rounding, on both sides.
-    Raises ValueError for p0 < 0 (its flow creeps up to 0) and for what is not finite.
+    From p0 > c/a, v = 1 + u = c/(a p) solves s(v)² = s(v0)² + 2 c² t / a, s² = -2 (v + ln(1 - v)), see `_from_above`; s is near
+    v where v is small, so that nothing small is squared. Exact to rounding, on both sides.
+    Raises ValueError for p0 < 0 (its flow creeps up to 0), and for what is or makes no finite numbers above 0.
     """
     p0, a, c = (np.asarray(value, float) for value in (p0, a, c))
-    if not (np.isfinite(p0) & (p0 >= 0) & (a > 0) & (c > 0) & np.isfinite(a * c)).all():
-        raise ValueError("the parabola's closed form needs finite p0 >= 0, a > 0 and c > 0: integrate other starts")
-    v0 = c / (a * np.where(p0 > 0, p0, 1.0))
-    moved = c**2 / a * t.reshape((len(t),) + (1,) * v0.ndim)
-    below, above = (p0 > 0) & (v0 > 1), v0 < 1
+    with np.errstate(all="ignore"):  # what leaves the range of numbers is refused
+        goal = c / a
+        v0 = np.where(p0 > 0, goal / np.where(p0 > 0, p0, 1.0), 1.0)
+        ranged = (np.minimum(goal, v0) >= TINY) & np.isfinite(np.maximum(goal, v0))
+    if not (np.isfinite(p0) & (p0 >= 0) & (a > 0) & (c > 0) & ranged).all():
+        raise ValueError(
+            "the parabola's closed form needs finite p0 >= 0, a > 0 and c > 0, and that c/a and c/(a p0) are numbers: integrate "
+            "other starts"
+        )
+    time = t.reshape((len(t),) + (1,) * v0.ndim)
+    with np.errstate(over="ignore"):  # to infinity, as to any other late time
+        moved = np.sqrt(2 * c) * np.sqrt(goal) * np.sqrt(time)
+        gone = moved * moved / 2
+    below, above = v0 > 1, v0 < 1
     u0 = np.where(below, v0 - 1, 1.0)
-    v = np.where(below, 1 + wrightomega(np.log(u0) + u0 - moved).real, 1.0)
+    v = np.where(below, 1 + wrightomega(np.log(u0) + u0 - gone).real, 1.0)
     start = np.where(above, v0, 0.5)
-    v = np.where(above, np.maximum(_from_above(_excess(start) + moved), start), v)  # v rises; at once, from a huge p0
-    return np.where(p0 > 0, c / (a * v), 0.0)
+    v = np.where(above, np.maximum(_from_above(np.hypot(_from_branch(start), moved)), start), v)  # v rises, from any p0
+    return np.where(p0 > 0, goal / v, 0.0)
 
 
-def _excess(v: Array) -> Array:
-    """-v - ln(1 - v) for 0 < v < 1: by its series where the difference would lose digits."""
+def _from_branch(v: Array) -> Array:
+    """s(v) = √(-2 (v + ln(1 - v))) for 0 < v < 1: by its series where the difference would lose digits."""
     small = np.minimum(v, 0.1)
-    series = small**2 * np.polyval(1 / np.arange(18.0, 1.0, -1.0), small)  # Σ v^k / k from k = 2; 0.1^17 is rounding
-    return np.where(v < 0.1, series, -v - np.log1p(-v))
+    series = small * np.sqrt(2 * np.polyval(1 / np.arange(18.0, 1.0, -1.0), small))  # Σ v^k / k; 0.1^17 is rounding
+    return np.where(v < 0.1, series, np.sqrt(-2 * (v + np.log1p(-np.maximum(v, 0.1)))))
 
 
-def _from_above(y: Array) -> Array:
-    """v in (0, 1] with _excess(v) = y > 0: Lambert's W, mended by Newton's method at its branch point v = 0."""
-    s = np.sqrt(2 * y)
+def _from_above(s: Array) -> Array:
+    """v in (0, 1] with s(v) = s > 0: Lambert's W, mended by Newton's method at its branch point v = 0."""
+    s = np.minimum(s, 40.0)  # where v is 1 to the last digit
     near = s - s**2 / 3 + s**3 / 36  # off by a relative 1e-3 where it is used: two steps would do
-    v = np.where(y < 0.3, near, 1 + lambertw(-np.exp(-1 - np.maximum(y, 0.3))).real)
+    v = np.where(s < 0.77, near, 1 + lambertw(-np.exp(-1 - np.maximum(s, 0.77) ** 2 / 2)).real)
     for _ in range(3):
-        inside = np.clip(v, 1e-300, 1 - 1e-16)
-        v = np.where(v < 1, inside - (_excess(inside) - y) * (1 - inside) / inside, 1.0)
+        inside = np.clip(v, TINY, 1 - 1e-16)
+        own = _from_branch(inside)
+        v = np.where(v < 1, inside - (own - s) * own / inside * (1 - inside), 1.0)
     return v
 
 

@@ -48,9 +48,21 @@ def target_field(W: Array, V: Array, beta: float | Array) -> Array:
     return beta * (W - V)
 
 
-def optimal_predictor(W: Array, V: Array, A: Array, C: Array) -> Array:
-    """P* = V Cᵀ Wᵀ (W A Wᵀ)⁺ (..., k, k), the minimiser of J over P (least norm where W A Wᵀ is singular)."""
-    return V @ C.mT @ W.mT @ np.linalg.pinv(W @ A @ W.mT, hermitian=True)
+def roots(A: Array, C: Array) -> tuple[Array, Array]:
+    """R, K (..., d, d) with A = R Rᵀ and C = R Kᵀ, for `optimal_predictor`. Eigenvalues of A within its rounding count as 0."""
+    values, vectors = np.linalg.eigh(A)
+    kept = values > A.shape[-1] * np.finfo(float).eps * values[..., -1:]
+    root = np.sqrt(np.where(kept, values, 0.0))
+    inverse = np.where(kept, 1 / np.where(kept, root, 1.0), 0.0)
+    return vectors * root[..., None, :], C.mT @ (vectors * inverse[..., None, :])
+
+
+def optimal_predictor(W: Array, V: Array, R: Array, K: Array) -> Array:
+    """P* = V Cᵀ Wᵀ (W A Wᵀ)⁺ (..., k, k), the minimiser of J over P (least norm where W A Wᵀ is singular); R, K: `roots`.
+
+    As V K (W R)⁺: of W R, not of its square, small singular values keep their digits.
+    """
+    return V @ K @ np.linalg.pinv(W @ R, rcond=max(W.shape[-2:]) * np.finfo(float).eps)
 
 
 def symmetric_part(M: Array) -> Array:

@@ -19,6 +19,8 @@ from dynamics.views import Moments, moments
 COLLAPSED = 1e-2  # collapse_time: when ‖W‖ has fallen to this share of its start
 TINY = 1e-300  # below any norm: keeps the logarithm of an exact 0 finite
 ESCAPED = 2.0  # escape_time: when it has grown to this multiple
+LARGEST = 1e50  # of a weight, a moment, a rate: products of five of them, times draws and sums, are numbers
+SMALLEST = 1e-150  # of a start of weights
 SMALL = 1e-2  # ‖W(0)‖ below which atol falls in proportion: the levels of both times are shares of it
 
 EVENTS = ("collapse_time", "escape_time")
@@ -97,13 +99,26 @@ def _fitting_starts(settings: Sequence[Setting]) -> list[tuple[Array, Array, Arr
     if first.objective.loss not in ("invariance", "predictor"):
         raise SettingError(f"objective.loss {first.objective.loss!r} has no weight flow: use invariance or predictor")
     shared = [(s.objective, s.training.t_end, s.training.points) for s in settings]
-    starts = [start(s) for s in settings]
+    starts = [_start(s) for s in settings]
     if any(s != shared[0] for s in shared) or len({W.shape for W, _, _ in starts}) > 1:
         raise SettingError(
             "a batch shares one objective, one t_end, one number of points and one shape (k, d): integrate these Settings "
             "one by one"
         )
     return starts
+
+
+def _start(setting: Setting) -> tuple[Array, Array, Array]:
+    """`start`. Raises SettingError where the flow's products, of four weights and a moment at most, would leave the range of numbers."""
+    net, tr, m = setting.network, setting.training, moments(setting)
+    sizes = (net.w0, net.p0, net.tau0 * net.w0, tr.alpha_p, tr.alpha_p * net.w0, tr.eta, tr.eta_p or 0.0, tr.beta)
+    if not max(np.abs(sizes).max(), np.abs(m.A).max(), np.abs(m.B).max()) < LARGEST:
+        raise SettingError(
+            f"weights, moments and rates must stay below {LARGEST:g} for their products: choose other units"
+        )
+    if 0 < net.w0 < SMALLEST:
+        raise SettingError(f"network.w0 is {net.w0:g}, whose square is no number: give 0, or {SMALLEST:g} and more")
+    return start(setting)
 
 
 def times(setting: Setting) -> Array:
@@ -134,14 +149,24 @@ def _run(setting: Setting, t: Array, pack: _Packing, problem: Stacked, y: Array,
     if o.target == "online":
         V = W
     if o.predictor == "optimal" and o.loss == "predictor":
-        P = predictor.optimal_predictor(W, V, member.A, member.C)
+        P = predictor.optimal_predictor(W, V, *member.roots)
     obs = {"W": W, "P": P, "V": V, "loss": member.loss(W, P, V)}
     obs |= {
         name: np.stack(arrays) for name, arrays in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)
     }
     if drift := _drift(setting, t, W[:, 0], P[:, 0]):
         facts["drift"] = drift
-    return Run(setting, "flow", t, {k: np.swapaxes(v, 0, 1) for k, v in obs.items()}, facts)
+    return _of_numbers(Run(setting, "flow", t, {k: np.swapaxes(v, 0, 1) for k, v in obs.items()}, facts))
+
+
+def _of_numbers(run: Run) -> Run:
+    """The Run, if all it holds is finite. Raises SettingError."""
+    for name, values in run.obs.items():
+        if not np.isfinite(values).all():
+            raise SettingError(
+                f"{name} leaves the range of numbers: give smaller weights, moments or rates, or a smaller t_end"
+            )
+    return run
 
 
 def _drift(setting: Setting, t: Array, W: Array, P: Array) -> dict[str, float]:
@@ -156,6 +181,7 @@ def _drift(setting: Setting, t: Array, W: Array, P: Array) -> dict[str, float]:
     return {"balance": float(gap.max() / max(size, TINY))}
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused at the end
 def exact(setting: Setting) -> Run:
     """The Run from the closed form. Exact up to rounding. Raises NoClosedForm where none is known.
 
@@ -163,19 +189,28 @@ def exact(setting: Setting) -> Run:
     (start = "parabola", commuting moments, no weight decay, online target) through Lambert's W.
     """
     m, o, t = moments(setting), setting.objective, times(setting)
-    W0, P0, V0 = start(setting)
+    W0, P0, V0 = _start(setting)
     eye = np.eye(m.d) * setting.training.eta
     if o.loss == "invariance":
-        W = invariance.closed_form(W0, m.S + eye, t)
+        W = _decayed(W0, m.S + eye, t)
         V = invariance.target_form(W0, V0, m.S + eye, setting.training.beta, t) if o.target == "ema" else W
         return _exact_run(setting, t, W, P0, V)
     if o.loss == "predictor" and o.predictor == "none" and o.target == "online" and m.symmetric:
         M = m.A - m.C if o.stop_gradient else m.S
-        W = invariance.closed_form(W0, M + eye, t)
+        W = _decayed(W0, M + eye, t)
         return _exact_run(setting, t, W, P0, W)
     if _on_parabola(setting, m):
         return _parabola_run(setting, m, t, W0, P0)
     raise NoClosedForm("no closed form is known for this Setting: use the flow rung")
+
+
+def _decayed(W0: Array, M: Array, t: Array) -> Array:
+    """`invariance.closed_form`. Raises NoClosedForm where rounding would show."""
+    if invariance.blurred(M, np.linalg.eigvalsh(M), t):
+        raise NoClosedForm(
+            f"by t = {t[-1]:g} the rounding of the slowest rates shows in the closed form: give a smaller t_end"
+        )
+    return invariance.closed_form(W0, M, t)
 
 
 def _on_parabola(setting: Setting, m: Moments) -> bool:
@@ -191,9 +226,12 @@ def _parabola_run(setting: Setting, m: Moments, t: Array, W0: Array, P0: Array) 
     r = min(W0.shape)
     basis = shared_basis(m)[:, :r]
     a, c = (np.einsum("ij,ik,kj->j", basis, M, basis) for M in (m.A, m.C))
-    p = modes.parabola_solution(np.diag(P0)[:r], a, c, t) if (c > 0).all() else None
-    if p is None:
+    if not (c > 0).all():
         raise NoClosedForm("the parabola's closed form needs every mode of C to be positive: use the flow rung")
+    try:
+        p = modes.parabola_solution(np.diag(P0)[:r], a, c, t)
+    except ValueError as error:
+        raise NoClosedForm(str(error)) from None
     W = np.zeros((len(t), *W0.shape))
     P = np.zeros((len(t), *P0.shape))
     W[:, :r] = (p / np.sqrt(setting.training.alpha_p))[:, :, None] * basis.T
@@ -208,4 +246,4 @@ def _exact_run(setting: Setting, t: Array, W: Array, P: Array, V: Array) -> Run:
     velocities = [problem.velocity(W[j : j + 1], P[j : j + 1], V[j : j + 1]) for j in range(len(t))]
     obs = {"W": W[None], "P": P[None], "V": V[None], "loss": problem.loss(W, P, V)[None]}
     obs |= {n: np.stack(v, axis=1) for n, v in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)}
-    return Run(setting, "exact", t, obs, {"method": "closed form", "drift": _drift(setting, t, W, P)})
+    return _of_numbers(Run(setting, "exact", t, obs, {"method": "closed form", "drift": _drift(setting, t, W, P)}))

@@ -68,7 +68,7 @@ def integrate(
     if y0.ndim != 2 or not np.isfinite(y0).all():
         raise ValueError(f"y0 must be a finite (B, n) array, got shape {y0.shape}: check the start of the Setting")
     if len(t) == 1:
-        return Solution(y0[None].copy(), tuple((None,) * len(y0) for _ in events), "none", 0)
+        return Solution(y0[None].copy(), tuple(_first_zeros(g, lambda _: y0, t) for g in events), "none", 0)
     attempts = ("DOP853", "LSODA") if method == "auto" else (method,)
     for name in attempts:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,6 +46,11 @@ class Stacked:
             beta=rate([tr.beta for tr in trainings]),
         )
 
+    @cached_property
+    def roots(self) -> tuple[Array, Array]:
+        """R and K of `predictor.optimal_predictor`."""
+        return predictor.roots(self.A, self.C)
+
     def velocity(self, W: Array, P: Array, V: Array) -> tuple[Array, Array, Array]:
         """(dW, dP, dV) (B, ...) of the objective; the target of an online network moves with W."""
         o = self.setting.objective
@@ -54,7 +60,7 @@ class Stacked:
             return dW, np.zeros_like(P), predictor.target_field(W, V, self.beta) if o.target == "ema" else dW
         V = V if o.target == "ema" else W
         if o.predictor == "optimal":
-            P = predictor.optimal_predictor(W, V, self.A, self.C)
+            P = predictor.optimal_predictor(W, V, *self.roots)
         dW, dP = predictor.field(W, P, V, self.A, self.C, self.alpha_p, self.eta, self.eta_p)
         if not o.stop_gradient and o.target == "online":
             dW = dW + predictor.target_gradient(W, P, self.B, self.C)

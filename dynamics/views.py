@@ -40,13 +40,14 @@ class Moments:
     @property
     def symmetric(self) -> bool:
         """Whether C = Cᵀ, up to ROUNDING."""
-        return bool(np.linalg.norm(self.C - self.C.T) <= ROUNDING * np.linalg.norm(self.C))
+        C = _of_order_one(self.C)
+        return bool(np.linalg.norm(C - C.T) <= ROUNDING * np.linalg.norm(C))
 
     @property
     def commute(self) -> bool:
         """Whether A and C share orthonormal eigenvectors, up to ROUNDING."""
-        scale = np.linalg.norm(self.A) * np.linalg.norm(self.C)
-        return self.symmetric and bool(commutator(self.A, self.C) <= ROUNDING * scale)
+        A, C = _of_order_one(self.A), _of_order_one(self.C)
+        return self.symmetric and bool(commutator(A, C) <= ROUNDING * np.linalg.norm(A) * np.linalg.norm(C))
 
     def symmetrised(self) -> Moments:
         """The moments of a pair whose order is a coin toss: A = B, C = Cᵀ. They drive the symmetrised loss."""
@@ -58,6 +59,12 @@ class Moments:
         joint = np.block([[self.A, self.C], [self.C.T, self.B]])
         values, vectors = np.linalg.eigh(joint)
         return vectors * np.sqrt(np.clip(values, 0.0, None))  # rounding may leave -1e-17 for an exact 0
+
+
+def _of_order_one(M: Array) -> Array:
+    """M over its largest entry: squares of what is huge overflow, and those of what is small vanish."""
+    largest = np.abs(M).max()
+    return M / largest if largest > 0 else M
 
 
 def plane_rotation(d: int, angle: float) -> Array:
@@ -104,10 +111,14 @@ def moments(setting: Setting) -> Moments:
 @lru_cache(maxsize=256)
 def _moments(views: Views, seed: int, symmetrised: bool) -> Moments:
     """Settings that differ in rates, starts or horizon share their views, and so this."""
-    if isinstance(views, GaussianViews):
-        m = gaussian_moments(views)
-    elif isinstance(views, ImageViews):
-        m = pool_moments(image_pool(views, seed))
-    else:
-        raise SettingError(f"{type(views).__name__} has no linear moments: use gaussian or images views here")
+    with np.errstate(over="ignore", invalid="ignore"):
+        if isinstance(views, GaussianViews):
+            m = gaussian_moments(views)
+        elif isinstance(views, ImageViews):
+            m = pool_moments(image_pool(views, seed))
+        else:
+            raise SettingError(f"{type(views).__name__} has no linear moments: use gaussian or images views here")
+        finite = all(np.isfinite(M).all() for M in (m.A + m.B, m.C, m.S))
+    if not finite:
+        raise SettingError("the moments of these views overflow: give smaller views.signal, noise or strength")
     return m.symmetrised() if symmetrised else m

@@ -23,6 +23,7 @@ from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
 from dynamics.start import start
 from dynamics.views import moments
+from full_models.optimum import optimum
 from full_models.pairs import sample_pairs, stream_numbers
 from full_models.schedule import schedule
 
@@ -87,7 +88,7 @@ def minibatch_loss(W: Tensor, P: Tensor, V: Tensor, pairs: Tensor, loss: str = "
 
 def optimal_predictor(W: Tensor, V: Tensor, A: Tensor, C: Tensor) -> Tensor:
     """argmin_P J = V Cᵀ Wᵀ (W A Wᵀ)⁺ (…, k, k); of all minimisers the least in norm where W A Wᵀ is singular. Exact."""
-    return V @ C.mT @ W.mT @ torch.linalg.pinv(W @ A @ W.mT, hermitian=True)
+    return optimum(A, C)(W, V)
 
 
 def loss_gradient(setting: Setting, W: Array | Tensor, P: Array | Tensor, V: Array | Tensor) -> tuple[Array, Array]:
@@ -198,27 +199,29 @@ def _velocity(setting: Setting, loss: Loss, state: State) -> State:
     return State(dW, dP, dV)
 
 
-def _settle(setting: Setting, state: State) -> State:
-    """The state with an online target set to W and an optimal predictor to its optimum."""
-    W, P, V = state
-    V = V if setting.objective.target == "ema" else W
-    if setting.objective.predictor == "optimal":
-        m = moments(setting)
-        P = optimal_predictor(W, V, torch.from_numpy(m.A), torch.from_numpy(m.C))
-    return State(W, P, V)
+def _settling(setting: Setting) -> Callable[[State], State]:
+    """What sets an online target to W, and an optimal predictor to its optimum."""
+    o, m = setting.objective, moments(setting)
+    best = optimum(torch.from_numpy(m.A), torch.from_numpy(m.C)) if o.predictor == "optimal" else None
+
+    def settle(state: State) -> State:
+        V = state.V if o.target == "ema" else state.W
+        return State(state.W, best(state.W, V) if best else state.P, V)
+
+    return settle
 
 
 def _train(setting: Setting, source: str, state: State, lr: float | None, batch_loss: Callable[[], Loss]) -> Run:
     """The one training loop: `batch_loss()` gives the loss of the next step, recording uses the population loss."""
     begin = time.perf_counter()
     times, steps, h = schedule(setting, lr)
-    loss = _population(setting)
-    state = _settle(setting, state)
+    loss, settle = _population(setting), _settling(setting)
+    state = settle(state)
     rows = [_record(setting, loss, state)]
     for t in times[1:]:
         for _ in range(steps):
             v = _velocity(setting, batch_loss(), state)
-            state = _settle(setting, State(*(torch.add(M, dM, alpha=h) for M, dM in zip(state, v, strict=True))))
+            state = settle(State(*(torch.add(M, dM, alpha=h) for M, dM in zip(state, v, strict=True))))
         _check_bounded(state, t, h)
         rows.append(_record(setting, loss, state))
     obs = {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}

@@ -95,7 +95,10 @@ def measure(claim: Claim, runs: Mapping[str, Run]) -> dict[str, Any]:
     """The claim's gauge over seeds: mean, standard error, n, and the outcome at 4 standard errors from 0."""
     if claim.transfer is None:
         raise ValueError(f"{claim.id} asks nothing of deep networks")
-    values = np.asarray(claim.transfer.gauge(runs), float)
+    values = np.asarray(claim.transfer.gauge(runs))
+    if np.iscomplexobj(values):
+        raise ArithmeticError(f"{claim.id}: the transfer gauge is complex: give real numbers, such as its modulus")
+    values = values.astype(float)
     if values.ndim != 1 or len(values) < 2:
         raise ArithmeticError(
             f"{claim.id}: the transfer gauge has shape {values.shape}: give (R,), a number for each of at least 2 seeds"

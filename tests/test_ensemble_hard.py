@@ -106,3 +106,12 @@ def test_a_change_of_method_costs_no_digits(field) -> None:
         return float(np.quantile((np.abs(out.at - exact).max(2) / np.abs(exact).max(2)).max(0), 0.99))
 
     assert most("auto") < most("explicit") + most("stiff")  # its error is a part of the one's and a part of the other's
+
+
+def test_rates_beyond_those_whose_ninth_powers_are_numbers_fail_and_say_so() -> None:
+    """Within 1e±30 nothing changes with the unit of time; far beyond, a member fails in a sentence that names the remedy."""
+    unit = np.array([1e-45, 1e-30, 1.0, 1e30, 1e40])
+    out = integrate_many(lambda x, r: (r * x * (1.0 - x),), (0.1,), (unit,), 3.0 / unit, max_tries=100)
+    assert list(out.ok) == [False, True, True, True, False]
+    assert np.ptp(out.y[1:4]) < 1e-14  # the same numbers but for rounding
+    assert len(out.failures()) == 2 and all("beyond 1e±30" in says and "other units" in says for says in out.failures())

@@ -59,6 +59,15 @@ def test_it_counts_at_the_start_where_nothing_is_to_be_integrated(method: str) -
         assert out.t[0] == 0.0 and out.y[0, 0] == 1.0 and out.tries[0] == 0
 
 
+def test_it_counts_at_the_only_time_of_the_solver_as_in_the_lanes() -> None:
+    starts = np.array([1.0, 2.0, 0.5])
+    out = integrate_many(decay, (starts,), (), 0.0, events=leaving)
+    events = [lambda y, e=e: np.asarray(leaving(y[:, 0])[e]) for e in range(3)]
+    plain = integrate(lambda _, y: -y, starts[:, None], np.zeros(1), events=events)
+    assert plain.event_times == ((0.0, None, None), (0.0, None, None), (None, None, 0.0))
+    assert np.array_equal(out.event_times, np.array(plain.event_times, dtype=float).T, equal_nan=True)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_terminal_ones_at_the_same_time_count_both(method: str) -> None:
     """But nothing that comes later, also where an earlier one is found last."""

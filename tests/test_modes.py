@@ -30,6 +30,25 @@ def test_parabola_solution_keeps_its_digits(p0: float) -> None:
     assert (np.abs(modes.parabola_solution(p0, A, C, t) / true - 1) < 1e-12).all()  # near c/a, ln|u0| loses 4 digits
 
 
+@pytest.mark.parametrize(
+    ("p0", "a", "c"), [(1.0, 1.25, 1e-160), (1.0, 1e200, 1e100), (1e100, 1e-50, 1e-220), (1e-3, 1e-200, 1e-200)]
+)
+def test_parabola_solution_squares_nothing_that_is_small(p0: float, a: float, c: float) -> None:
+    """Where c² or (c/(a p0))² underflows: from far above p' = -a p³, and p = 1/√(1/p0² + 2 a t); from below c = a = 1 rescaled."""
+    t = np.array([0.0, 0.1, 3.0]) / (a * p0 * p0)
+    expected = p0 / np.sqrt([1.0, 1.2, 7.0])  # up to c/(a p), at most 1e-99
+    if a == c:
+        t = np.array([0.0, 3.0, 1e3]) / c
+        expected = modes.parabola_solution(p0, 1.0, 1.0, c * t)
+    assert np.allclose(modes.parabola_solution(p0, a, c, t), expected, rtol=1e-12, atol=0)  # as above
+
+
+def test_parabola_solution_is_refused_where_its_numbers_leave_their_range() -> None:
+    for p0, a, c in ((1e-200, 1.0, 1e200), (1.0, 1e-200, 1e200), (1e200, 1e200, 1e-200)):
+        with pytest.raises(ValueError, match="are numbers: integrate other starts"):
+            modes.parabola_solution(p0, a, c, np.array([0.0, 1.0]))
+
+
 def test_parabola_solution_at_rest_and_where_it_is_not_known() -> None:
     p = modes.parabola_solution(np.array([0.0, C / A, 1e200]), A, C, np.array([0.0, 5.0]))
     assert np.allclose(p[:, :2], [0.0, C / A], rtol=1e-15, atol=0)  # fixed points: rounding only

@@ -42,6 +42,11 @@ def test_no_number_has_no_outcome(values: list[float]) -> None:
         measured(values)
 
 
+def test_an_imaginary_part_of_a_gauge_is_not_thrown_away() -> None:
+    with pytest.raises(ArithmeticError, match=r"^toy: the transfer gauge is complex: give real numbers"):
+        measured([1 + 5j, 2 + 5j])
+
+
 @pytest.mark.parametrize("values", [[1.0], 1.0, [[1.0, 2.0]]], ids=["one seed", "no row", "a table"])
 def test_a_gauge_that_is_no_number_a_seed_says_its_shape(values: Any) -> None:
     with pytest.raises(ArithmeticError, match=r"has shape \(.*\): give \(R,\), a number for each of at least 2 seeds"):
