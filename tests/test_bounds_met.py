@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from derivations.common import share
 from derivations.registry import CLAIMS
 from derivations.tian_origin import _w0
 from dynamics.simulate import flow
+from dynamics.views import moments
 
 MET: tuple[tuple[str, dict[str, Any], slice, float], ...] = (  # claim, changes of its base, entries, how near it comes
     # the predictor adds at most n ‖P‖² t = 0.25 · 0.05² · 4 to the exponent
@@ -31,3 +33,17 @@ def test_a_bound_is_met(name: str, changes: dict[str, Any], entries: slice, near
     setting = claim.base.replace(**changes)
     assert claim.residual is not None and all(a.holds(setting) for a in claim.states)
     assert np.min(claim.residual(flow(setting))[..., entries]) > -near
+
+
+def test_the_threshold_of_decay_is_that_of_views_that_commute_with_nothing() -> None:
+    """κ, read back from the claim's bound e^{-(eta - κ/4) t}, is the square of the largest singular value of A^{-½} C."""
+    claim = CLAIMS["tian-weight-decay-threshold"]
+    views = {"views__signal": (1.0, 0.4), "views__noise": (0.1, 0.5), "views__angle": 0.5, "views__twist": 0.6}
+    run = flow(claim.base.replace(**views, training__eta=0.6))
+    assert claim.residual is not None
+    bound = share(run)[0] - claim.residual(run)[0]
+    m = moments(run.setting)
+    kappa = np.linalg.svd(np.linalg.solve(np.linalg.cholesky(m.A), m.C), compute_uv=False)[0] ** 2
+    np.testing.assert_allclose(
+        4 * (0.6 + np.log(bound[1:]) / run.t[1:]), kappa, rtol=1e-9
+    )  # rounding, over e^{-0.6 · 8}
