@@ -15,6 +15,7 @@ from dynamics import modes
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from dynamics.simulate import exact, flow
+from dynamics.views import moments
 from noncollapse.rungs import FLOOR, read
 from noncollapse.search import sample
 
@@ -124,6 +125,22 @@ def test_the_bound_on_the_encoder_is_met() -> None:
     assert np.sum(run["W"][0, -1] ** 2) == pytest.approx(
         byol_turning.radius(setting), abs=FLOOR
     )  # e^{-0.6 · 60} below it
+
+
+def test_the_offset_in_the_bound_on_the_encoder_is_the_least_that_is_kept() -> None:
+    """κI + PᵀP/alpha_p - WWᵀ is positive semidefinite all along and κ the least such number, P symmetric or not."""
+    setting = CLAIMS["byol-bounded"].base.replace(network__start="generic", network__w0=1.2, training__alpha_p=2.0)
+    run, m, alpha = flow(setting), moments(setting), 2.0
+    least = np.linalg.norm(m.C, 2) ** 2 / (alpha * np.linalg.eigvalsh(m.A)[0] ** 2)
+    kappa = byol_turning.radius(setting) / setting.network.k - least
+    W, P = run["W"][0], run["P"][0]
+    assert np.linalg.norm(P[0] - P[0].T) > 0.1  # of order 1: not symmetric
+    kept = np.linalg.eigvalsh(kappa * np.eye(setting.network.k) + P.mT @ P / alpha - W @ W.mT)[:, 0]
+    np.testing.assert_allclose(kept, 0.0, atol=FLOOR)
+    large = setting.replace(network__k=1, network__start="aligned", network__p0=9.0)
+    assert byol_turning.radius(large) == pytest.approx(
+        np.sum(flow(large)["W"][0, 0] ** 2), rel=1e-12
+    )  # κ = 0: rounding
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.05, 0.1])

@@ -117,6 +117,16 @@ def test_the_basin_is_bounded_by_the_saddle_on_the_parabola_and_by_a_curve_off_i
         collapses(0.5, 0.5, a, c, alpha_p, 0.0)
 
 
+def test_without_decay_the_basin_is_bounded_by_two_curves_of_the_kept_offset() -> None:
+    alpha_p = 2.0
+    line = separatrix(A, alpha_p, 0.0, -0.5, 1.5)
+    left, right = line[line[:, 0] < 0], line[line[:, 0] > 1 / A]
+    for p, s in (left[0], left[-1], right[0], right[-1]):
+        labels = phases.classify(p, np.sqrt(s) * np.array([0.97, 1.03]), a=A, alpha_p=alpha_p, eta=0.0)
+        assert list(labels.end) == [phases.COLLAPSE, phases.SURVIVAL]
+    assert (line[~np.isnan(line[:, 0])][[0, -1], 0] == (-0.5, 1.5)).all()  # the frame asked for
+
+
 @pytest.mark.parametrize(("eta", "alpha_p"), [(2e-3, 1.0), (0.01, 4.0)])
 def test_the_basin_where_weights_all_but_vanish_and_grow_again(eta: float, alpha_p: float) -> None:
     """Under weak decay w falls by e^{-(p-1)²/2 eta} from beyond p = 1; from beyond about 2 it does not come back."""

@@ -11,7 +11,7 @@ from derivations.contrastive import POINTS
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from noncollapse import rungs
-from noncollapse.rungs import FLOOR, ResidualError, judge_run, make_run, read
+from noncollapse.rungs import FLOOR, ResidualError, can_ask, judge_run, make_run, read
 
 
 def wide(setting: Setting) -> float:
@@ -89,3 +89,11 @@ def test_sgd_tells_the_entry_that_comes_nearest_to_failing(monkeypatch: pytest.M
     # an offset of 0.4, to 4 standard errors of 64 unit normals, beside 0.7: 4 SE of a difference of two such means
     assert reading.residual == pytest.approx(0.4, abs=0.5)
     assert reading.tolerance > 0.5, "not the FLOOR of the entry without noise"
+
+
+def test_a_closed_form_is_asked_for_on_its_own_rung_only() -> None:
+    """A generic predictor has none."""
+    claim = toy(lambda run: run["W"])
+    assert [can_ask(claim, Setting(), rung) for rung in ("exact", "flow")] == [False, True]
+    alone = Setting().replace(objective__predictor="none")
+    assert can_ask(claim, alone, "exact")

@@ -11,7 +11,7 @@ from toy_claims import VARY, toy
 from derivations.assumption import Assumption
 from derivations.claim import Claim
 from derivations.registry import CLAIMS
-from dynamics.setting import Setting
+from dynamics.setting import GaussianViews, Setting
 from noncollapse.search import allowed, find, sample
 
 
@@ -59,3 +59,9 @@ def test_eigenvalues_that_fit_no_others_are_named_with_their_assumption() -> Non
         long = Assumption("long", "a noise of one length", {"views.noise": (noise,)})
         with pytest.raises(ValueError, match=r"^tian-lemma1: its domains and 'long' make no Setting: .* views.noise"):
             sample(claim, (*claim.states, long), 20, seed=0)
+
+
+def test_eigenvalues_that_are_not_drawn_are_as_many_as_the_dimension_drawn() -> None:
+    claim = toy(base=Setting(GaussianViews((1.0, 0.5), (0.3, 0.2))), vary={"d": (1, 2, 3)})
+    drawn = {(s.get("views.signal"), s.get("views.noise")) for s in sample(claim, (), 3, seed=0)}
+    assert drawn == {((1.0, 0.5, 1.0)[:d], (0.3, 0.2, 0.3)[:d]) for d in (1, 2, 3)}, "those of the base in turn"

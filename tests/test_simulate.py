@@ -9,6 +9,7 @@ from matrix_cases import GLOBAL, distance
 from dynamics import invariance
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 from dynamics.simulate import exact, flow
+from dynamics.views import moments
 
 VIEWS = GaussianViews((1.0, 0.5), (0.3, 0.2))
 
@@ -39,3 +40,17 @@ def test_a_collapse_is_timed_whatever_the_size_of_the_start(w0: float, d: int) -
     views, training = GaussianViews((1.0,) * d, (0.3,) * d), Training(eta=0.1, t_end=60.0)
     run = flow(Setting(views, Network(w0=w0), Objective(predictor="none"), training))
     assert run.facts["collapse_time"] == pytest.approx(np.log(100) / 0.4, abs=1e-7)  # GLOBAL at a rate of 0.4, and some
+
+
+@pytest.mark.parametrize(
+    "views", [GaussianViews((1.0, 0.5), (0.3, 0.2), 0.4, 0.7), GaussianViews((0.6,), (0.3,), anchor=True)]
+)
+@pytest.mark.parametrize("target", ["online", "ema"])
+def test_the_loss_of_a_run_is_half_the_mean_square(views: GaussianViews, target: str) -> None:
+    """J = ½ E‖P W x - V x⁺‖² = ½ tr [PW, -V] M [PW, -V]ᵀ, M the second moments of (x, x⁺)."""
+    setting = Setting(views, Network(tau0=0.5), Objective(target=target))
+    run, m = flow(setting), moments(setting)
+    gap = np.concatenate([run["P"] @ run["W"], -run["V"]], axis=-1)
+    M = np.block([[m.A, m.C], [m.C.T, m.B]])
+    J = np.trace(gap @ M @ gap.mT, axis1=-2, axis2=-1) / 2
+    np.testing.assert_allclose(run["loss"], J, rtol=1e-12)  # rounding: no term is far above J here
