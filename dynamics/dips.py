@@ -45,8 +45,8 @@ def growth(problem: Stacked, i: int, setting: Setting) -> float:
 def looks(problem: Stacked, i: int, P0: Array, t_end: float) -> Array:
     """Times at which a dip of member i from P0 is seen: until P C falls below eta_p, which is not 0."""
     eta_p = float(problem.eta_p[i, 0, 0])
-    fall = np.log1p(np.linalg.norm(P0) * np.linalg.norm(problem.C[i]) / eta_p) / eta_p
-    return np.linspace(0.0, min(t_end, float(fall)), LOOKS)
+    size = float(np.linalg.norm(P0)) * float(np.linalg.norm(problem.C[i]))
+    return np.linspace(0.0, min(t_end, float(np.log1p(size / eta_p)) / eta_p), LOOKS)
 
 
 def lost(W: Array, V: Array, atol: float) -> bool:
