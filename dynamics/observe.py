@@ -37,6 +37,11 @@ def effective_rank(eigenvalues: Array) -> Array:
     return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
 
 
+def of_order_one(M: Array) -> Array:
+    """M (..., n, m) over a power of two near its largest entry, exactly: squares of what is huge overflow, of what is tiny vanish."""
+    return np.ldexp(M, -np.frexp(np.abs(M).max((-2, -1), keepdims=True))[1])
+
+
 def commutator(M: Array, N: Array) -> Array:
     """‖MN - NM‖_F (...)."""
     return np.linalg.norm(M @ N - N @ M, axis=(-2, -1))
@@ -47,6 +52,7 @@ def normalised_commutator(M: Array, N: Array) -> Array:
 
     NaN where M or N is exactly 0: alignment means nothing there.
     """
+    M, N = of_order_one(M), of_order_one(N)
     scale = np.linalg.norm(M, axis=(-2, -1)) * np.linalg.norm(N, axis=(-2, -1))
     with np.errstate(invalid="ignore", divide="ignore"):
         return commutator(M, N) / scale

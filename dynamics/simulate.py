@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dynamics import invariance, matrix_setting, modes, predictor
+from dynamics import invariance, modes, predictor
 from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
-from dynamics.solver import ATOL, integrate
 from dynamics.stacked import Stacked
 from dynamics.start import shared_basis, start
 from dynamics.views import Moments, moments
+from dynamics.weight_flow import TINY, Packing, integrated
 
 COLLAPSED = 1e-2  # collapse_time: when ‖W‖ has fallen to this share of its start
-TINY = 1e-300  # below any norm: keeps the logarithm of an exact 0 finite
 ESCAPED = 2.0  # escape_time: when it has grown to this multiple
 LARGEST = 1e50  # of a weight, a moment, a rate: products of five of them, times draws and sums, are numbers
 SMALLEST = 1e-150  # of a start of weights
-SMALL = 1e-2  # ‖W(0)‖ below which atol falls in proportion: the levels of both times are shares of it
 
 EVENTS = ("collapse_time", "escape_time")
 
@@ -33,9 +30,7 @@ class NoClosedForm(ValueError):
 def flow(setting: Setting, timed: bool = True) -> Run:
     """The Run of one Setting's gradient flow, integrated at rtol 1e-10; see `flow_batch`.
 
-    Weights below atol, 1e-14 for starts of order 1, have no digits. Where one falls so far and grows again, as a mode does from
-    p > c/a under weak decay (by e^{-(a p/c - 1)² c²/2 a eta}, then by up to e^{c²/2 a eta}), what it grows to is not to be
-    relied on: `dynamics.phases` follows one mode there.
+    Weights below atol, 1e-14 for starts of order 1, have no digits; where one grows again it is integrated by rtol alone.
     """
     return flow_batch([setting], timed)[0]
 
@@ -52,25 +47,9 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
     starts = _fitting_starts(settings)
     first, problem = settings[0], Stacked.of(settings)
     W0, P0, V0 = (np.stack(arrays) for arrays in zip(*starts, strict=True))
-    pack = _Packing(W0.shape[1:])
-
-    def field(_: float, y: Array) -> Array:
-        return pack.join(*problem.velocity(*pack.split(y)))
-
-    size0 = np.log(np.maximum(np.linalg.norm(W0, axis=(1, 2)), TINY))
-
-    def grown(y: Array) -> Array:
-        """log(‖W‖ / ‖W(0)‖) (B,): near a straight line in t, so that its roots are found to many digits."""
-        return np.log(np.maximum(np.linalg.norm(pack.split(y)[0], axis=(1, 2)), TINY)) - size0
-
-    levels = (COLLAPSED, ESCAPED) if timed else ()
-    events = tuple(lambda y, level=level: grown(y) - np.log(level) for level in levels)
-    t, atol = times(first), _tolerance(W0)
-    if len(settings) == 1 and matrix_setting.covers(first, W0.shape[-1]):
-        out, facts = matrix_setting.solve(first, problem.A[0], problem.C[0], W0[0], P0[0], V0[0], t, levels, atol)
-    else:
-        out = integrate(field, pack.join(W0, P0, V0), t, atol=atol, events=events)
-        facts = {"method": out.method, "evaluations": out.evaluations}
+    levels, t = (COLLAPSED, ESCAPED) if timed else (), times(first)
+    pack = Packing(W0.shape[1:])
+    out, facts = integrated(settings, problem, (W0, P0, V0), t, levels)
     return [
         _run(
             s,
@@ -83,12 +62,6 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
         )
         for i, s in enumerate(settings)
     ]
-
-
-def _tolerance(W0: Array) -> float:
-    """atol for starts W0 (B, k, d): ATOL, or less in proportion to the smallest that is not 0."""
-    sizes = np.linalg.norm(W0, axis=(1, 2))
-    return ATOL * min(1.0, float(sizes.min(initial=SMALL, where=sizes > 0)) / SMALL)
 
 
 def _fitting_starts(settings: Sequence[Setting]) -> list[tuple[Array, Array, Array]]:
@@ -126,22 +99,7 @@ def times(setting: Setting) -> Array:
     return np.linspace(0.0, setting.training.t_end, setting.training.points)
 
 
-@dataclass(frozen=True)
-class _Packing:
-    """(W, P, V) <-> one flat vector a member."""
-
-    shape: tuple[int, int]
-
-    def join(self, W: Array, P: Array, V: Array) -> Array:
-        return np.concatenate([X.reshape(len(X), -1) for X in (W, P, V)], axis=1)
-
-    def split(self, y: Array) -> tuple[Array, Array, Array]:
-        k, d = self.shape
-        lead, i, j = y.shape[:-1], k * d, k * d + k * k  # slices: np.split costs as much as a field of small matrices
-        return y[..., :i].reshape(*lead, k, d), y[..., i:j].reshape(*lead, k, k), y[..., j:].reshape(*lead, k, d)
-
-
-def _run(setting: Setting, t: Array, pack: _Packing, problem: Stacked, y: Array, i: int, facts: dict[str, Any]) -> Run:
+def _run(setting: Setting, t: Array, pack: Packing, problem: Stacked, y: Array, i: int, facts: dict[str, Any]) -> Run:
     W, P, V = pack.split(y[:, i : i + 1])
     o = setting.objective
     member = Stacked.of([setting])
@@ -206,7 +164,7 @@ def exact(setting: Setting) -> Run:
 
 def _decayed(W0: Array, M: Array, t: Array) -> Array:
     """`invariance.closed_form`. Raises NoClosedForm where rounding would show."""
-    if invariance.blurred(M, np.linalg.eigvalsh(M), t):
+    if invariance.blurred(M, np.linalg.eigh(M)[0], t):
         raise NoClosedForm(
             f"by t = {t[-1]:g} the rounding of the slowest rates shows in the closed form: give a smaller t_end"
         )

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from dynamics.images import Pool, image_pool
-from dynamics.observe import commutator
+from dynamics.observe import commutator, of_order_one
 from dynamics.run import Array
 from dynamics.setting import GaussianViews, ImageViews, Setting, SettingError, Views
 
@@ -40,13 +40,13 @@ class Moments:
     @property
     def symmetric(self) -> bool:
         """Whether C = Cᵀ, up to ROUNDING."""
-        C = _of_order_one(self.C)
+        C = of_order_one(self.C)
         return bool(np.linalg.norm(C - C.T) <= ROUNDING * np.linalg.norm(C))
 
     @property
     def commute(self) -> bool:
         """Whether A and C share orthonormal eigenvectors, up to ROUNDING."""
-        A, C = _of_order_one(self.A), _of_order_one(self.C)
+        A, C = of_order_one(self.A), of_order_one(self.C)
         return self.symmetric and bool(commutator(A, C) <= ROUNDING * np.linalg.norm(A) * np.linalg.norm(C))
 
     def symmetrised(self) -> Moments:
@@ -59,12 +59,6 @@ class Moments:
         joint = np.block([[self.A, self.C], [self.C.T, self.B]])
         values, vectors = np.linalg.eigh(joint)
         return vectors * np.sqrt(np.clip(values, 0.0, None))  # rounding may leave -1e-17 for an exact 0
-
-
-def _of_order_one(M: Array) -> Array:
-    """M over its largest entry: squares of what is huge overflow, and those of what is small vanish."""
-    largest = np.abs(M).max()
-    return M / largest if largest > 0 else M
 
 
 def plane_rotation(d: int, angle: float) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dynamics.linear_flow import LinearFlow
+from dynamics.observe import normalised_commutator
 from dynamics.setting import GaussianViews, ImageViews, Network, Objective, Setting, SettingError, Training
 from dynamics.simulate import NoClosedForm, exact, flow
 from dynamics.views import moments
@@ -23,6 +24,16 @@ def test_moments_commute_and_are_symmetric_whatever_their_scale(scale: float) ->
     ways = (views, replace(views, angle=0.6), replace(views, twist=0.6))
     straight, turned, twisted = (moments(Setting(way)) for way in ways)
     assert straight.commute and not turned.commute and turned.symmetric and not twisted.symmetric
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1.0, 1e170, 1e300])
+def test_a_normalised_commutator_has_no_scale(scale: float) -> None:
+    """Of a fallen encoder it came out as NaN, which only an exact 0 is."""
+    M, N = np.random.default_rng(0).standard_normal((2, 3, 2, 2))
+    right = normalised_commutator(M, N)
+    assert np.allclose(normalised_commutator(scale * M, N), right, rtol=1e-12, atol=0)  # rounding of the products
+    assert np.allclose(normalised_commutator(M, scale * N), right, rtol=1e-12, atol=0)
+    assert np.isnan(normalised_commutator(0 * M, N)).all()
 
 
 def test_moments_that_overflow_are_refused() -> None:
