@@ -125,7 +125,7 @@ def _attempt(
 def _first_zeros(g: Event, y: Callable[[float], Array], steps: Array) -> tuple[float | None, ...]:
     """Per member, the first root of g(y(t)): bracketed by the integrator's own steps, then found by Brent's method.
 
-    As in `dynamics.lanes`: 0 at the start counts there, and what is no number never counts, neither at a step's end nor within.
+    As in `dynamics.lane_driver`: 0 at the start counts there, and what is no number never counts, neither at a step's end nor within.
     """
     with np.errstate(all="ignore"):  # a g that is no number here is of no harm
         values = np.stack([g(y(time)) for time in steps])  # (steps, B)
