@@ -25,9 +25,8 @@ def write(folder: Path, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(folder / NAME)
-    except (
-        RuntimeError
-    ) as error:  # torch's, of the archive's end, hides what kept it from there: a full disk, an interrupt
+    except RuntimeError as error:
+        # torch's, of the archive's end, hides what kept it from there: a full disk, an interrupt
         raise error.__context__ or error from None
     finally:
         part.unlink(missing_ok=True)
