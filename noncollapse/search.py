@@ -78,12 +78,18 @@ def allowed(claim: Claim, assumptions: Sequence[Assumption], setting: Setting) -
 def find(
     claim: Claim, assumptions: Sequence[Assumption], fails: Callable[[Setting], bool], examples: int, seed: int | str
 ) -> Found:
-    """The smallest Setting found that satisfies the assumptions and fails; deterministic in `seed`."""
+    """The smallest Setting found that satisfies the assumptions and fails; deterministic in `seed`. Raises what `fails` raises, also
+    where hypothesis, of two findings, keeps the counterexample only."""
     tried: set[Setting] = set()
+    faults: list[Exception] = []
 
     def condition(setting: Setting) -> bool:
         tried.add(setting)
-        return fails(setting)
+        try:
+            return fails(setting)
+        except Exception as error:
+            faults.append(error)
+            raise
 
     options = hypothesis.settings(
         max_examples=examples, database=None, deadline=None, suppress_health_check=[*hypothesis.HealthCheck],  # pyright: ignore[reportArgumentType]
@@ -96,6 +102,8 @@ def find(
             names = ", ".join(a.name for a in assumptions)
             raise EmptyAssumptions(f"{claim.id}: no Setting satisfies {names}: widen a domain") from None
         return Found(None, len(tried))
+    if faults:
+        raise faults[0]
     return Found(example, len(tried))
 
 

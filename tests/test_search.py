@@ -65,3 +65,16 @@ def test_eigenvalues_that_are_not_drawn_are_as_many_as_the_dimension_drawn() -> 
     claim = toy(base=Setting(GaussianViews((1.0, 0.5), (0.3, 0.2))), vary={"d": (1, 2, 3)})
     drawn = {(s.get("views.signal"), s.get("views.noise")) for s in sample(claim, (), 3, seed=0)}
     assert drawn == {((1.0, 0.5, 1.0)[:d], (0.3, 0.2, 0.3)[:d]) for d in (1, 2, 3)}, "those of the base in turn"
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3, 4])
+def test_a_fault_is_not_hidden_by_a_counterexample(seed: int) -> None:
+    """The fault is met first, and shrinking it finds a counterexample that is smaller: of the two hypothesis keeps that one."""
+
+    def fails(setting: Setting) -> bool:
+        if setting.seed > 4:
+            raise IndexError("out of bounds")
+        return setting.seed > 2
+
+    with pytest.raises(IndexError, match="out of bounds"):
+        find(toy(), (), fails, 60, seed)
