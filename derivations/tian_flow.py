@@ -32,7 +32,9 @@ EVERY_FLOW = {
 # Lemma 1 ------------------------------------------------------------------------------------------------------------
 
 
-def lemma1(run: Run, cross: str = "transposed", decay: float = 1.0, ratio_on_decay: bool = False) -> Array:
+def lemma1(
+    run: Run, cross: str = "transposed", decay: float = 1.0, ratio_on_decay: bool = False, following: float = 1.0
+) -> Array:
     """(2), (3), (4) against the measured velocities, side by side, relative to their terms: (R, T, k, k + 2d), without V (4) of an online
     target k + d.
 
@@ -47,7 +49,7 @@ def lemma1(run: Run, cross: str = "transposed", decay: float = 1.0, ratio_on_dec
     size_W = norm(P) * (norm(V) + norm(P) * norm(W)) + norm(W)
     parts = [relative(run["dP"] - theory_P, size_P), relative(run["dW"] - theory_W, size_W)]
     if run.setting.objective.target == "ema":
-        parts.append(relative(run["dV"] - tr_.beta * (W - V), norm(W) + norm(V)))
+        parts.append(relative(run["dV"] - following * tr_.beta * (W - V), norm(W) + norm(V)))
     return np.concatenate(parts, axis=-1)
 
 
@@ -67,6 +69,7 @@ LEMMA1 = Claim(
         "C not transposed": lambda run: lemma1(run, cross="plain"),
         "no weight decay": lambda run: lemma1(run, decay=0.0),
         "alpha_p multiplies the decay of P": lambda run: lemma1(run, ratio_on_decay=True),
+        "the target follows at half its rate": lambda run: lemma1(run, following=0.5),
     },
     proof=(GRAD_W, GRAD_P),
     scope="all dimensions; any moments, C need not be symmetric",
