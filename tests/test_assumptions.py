@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from derivations import assumptions_tian as tian
-from derivations import byol_balance, byol_limits, byol_turning, common
+from derivations import byol_balance, byol_conditions, byol_limits, byol_turning, common, invariance
 from derivations.assumption import Assumption, Interval, Spectrum, meet
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
 
@@ -37,6 +37,9 @@ BREAKS: tuple[tuple[Assumption, dict[str, Any]], ...] = (
     (tian.FREE, {"objective__predictor": "symmetric"}),
     (tian.PARABOLA, {"network__start": "aligned"}),
     (tian.CONTRACTING, {"views__noise": (0.25, 0.0)}),
+    (invariance.LINEAR, {"network__kind": "mlp"}),
+    (byol_conditions.UNPREDICTABLE, {"views__noise": (0.25, 0.0)}),
+    (byol_conditions.UNPREDICTABLE, {"views__noise": (0.0, 0.0), "views__twist": 0.9}),  # S is positive definite
     (byol_balance.ALIGNED, {"network__start": "aligned", "network__p0": -0.5}),
     (byol_balance.ALIGNED, {"network__start": "generic"}),
     (byol_limits.SQUARE, {"network__k": 1}),

@@ -7,8 +7,9 @@ import pytest
 
 from derivations.byol_balance import survivors
 from derivations.registry import CLAIMS
-from derivations.tian_align import beyond_saddle
+from derivations.tian_align import beyond_saddle, generator
 from dynamics.modes import fixed_points
+from dynamics.run import Run
 from dynamics.setting import Setting
 from dynamics.simulate import flow
 from dynamics.start import start
@@ -49,3 +50,20 @@ def test_alignment_is_asked_from_what_a_mode_at_rest_has(share: float, admitted:
     setting = base.replace(network__w0=float(share * top / (np.sqrt(2.0) * scale)))
     assert all(a.holds(setting) for a in CLAIMS["tian-theorem3-alignment"].needs) == admitted
     assert not beyond_saddle(setting.replace(training__eta=0.21)), "beyond eta = 1/4a = 0.2 nothing is at rest but 0"
+
+
+@pytest.mark.parametrize(("share", "positive"), [(1.01, True), (0.99, False)])
+def test_from_a_sixth_of_one_over_a_on_decay_keeps_K_positive_whatever_P_and_F_are(
+    share: float, positive: bool
+) -> None:
+    """K = a (P - I/2a)² + a alpha_p F/2 + (3 eta/2 - 1/4a) I, a = 1.25: least at P = I/2a and F = 0."""
+    claim = CLAIMS["tian-theorem3-alignment"]
+    setting = claim.base.replace(training__eta=share / 7.5)  # 1/6a = 1/7.5
+    rng, zero = np.random.default_rng(0), np.zeros((1, 100, 2, 2))
+    P, W = rng.standard_normal((2, 1, 100, 2, 2))
+    P[0, 0], W[0, 0] = np.eye(2) / 5, 0.0
+    K = generator(Run(setting, "flow", np.arange(100.0), {"W": W, "P": P + P.mT, "dW": zero, "dP": zero}))[2]
+    least = np.linalg.eigvalsh(K).min()
+    (said,) = (a for a in claim.states if a.name == "K positive")
+    assert said.holds(setting) == (least > 0) == positive
+    assert least == pytest.approx(1.5 * setting.training.eta - 0.2, abs=1e-15)  # rounding, at order 1
