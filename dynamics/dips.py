@@ -8,6 +8,8 @@ Letters: W (T, k, d), P (T, k, k), V (T, k, d) over times; sizes (T, min(k, d)),
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,11 +44,18 @@ def growth(problem: Stacked, i: int, setting: Setting) -> float:
     return exponent if exponent >= least else 0.0
 
 
-def looks(problem: Stacked, i: int, P0: Array, t_end: float) -> Array:
-    """Times at which a dip of member i from P0 is seen: until P C falls below eta_p, which is not 0."""
+def end(problem: Stacked, i: int, P0: Array, t_end: float) -> float:
+    """The time by which P C of member i, from P0, is below eta_p, which is not 0: its dips lie before; t_end at most."""
     eta_p = float(problem.eta_p[i, 0, 0])
     size = float(np.linalg.norm(P0)) * float(np.linalg.norm(problem.C[i]))
-    return np.linspace(0.0, min(t_end, float(np.log1p(size / eta_p)) / eta_p), LOOKS)
+    return min(t_end, float(np.log1p(size / eta_p)) / eta_p)
+
+
+def looks(ends: Sequence[float]) -> Array:
+    """Times at which dips of members with these ends are seen: each time t by steps of t/LOOKS, or of the first end's."""
+    first, last = min(ends), max(ends)
+    more = int(np.ceil(LOOKS * np.log(last / first))) if first < last else 0
+    return np.concatenate([np.linspace(0.0, first, LOOKS), np.geomspace(first, last, more + 1)])
 
 
 def lost(W: Array, V: Array, atol: float) -> bool:

@@ -13,6 +13,7 @@ from dynamics.lane_products import LANES
 from dynamics.matrix_clock import DONE, EVALUATIONS, STATUS, STEPS, SWITCH, WHEN
 from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import EPS, EXTRA, REAL_INTERVAL, STAGES, copy, explicit_growth, first_guess, first_step
+from dynamics.matrix_lane_passages import find_in_lane, lane_size
 from dynamics.matrix_lane_steps import (
     edges_of,
     errors_of,
@@ -27,12 +28,14 @@ from dynamics.matrix_lane_steps import (
     turn,
     workspace,
 )
+from dynamics.matrix_output import log_norm, passes
 
 LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
 PAD = 8  # doubles between the stages: rows 4096 bytes apart, as at d = 8, would share the sets of the first cache
 STIFF_COUNT = 12.0  # accepted steps, net, beyond the edge of stability before a member counts as stiff
 FREE, IDLE = -1, -2  # in place of a lane's member: the next may come, or none waits
-NOW, H, REJECTED, EDGE, EVALUATED, ACCEPTED = range(6)  # rows of the clocks, one column a lane
+# rows of the clocks, one column a lane; START is log ‖W‖ at the member's start, SIZE how much it has grown
+NOW, H, REJECTED, EDGE, EVALUATED, ACCEPTED, START, SIZE = range(8)
 
 
 @compiled
@@ -62,12 +65,14 @@ def _enter(p, l, y0, a, c, C, rates, t, Y, K, wide, clock, rtol, atol):
     for i in range(n):
         K[0, i * LANES + l] = h * f0[i]
     clock[:, l] = 0.0
-    clock[NOW, l], clock[H, l], clock[EVALUATED, l] = t[0], h, 2.0
+    clock[NOW, l], clock[H, l], clock[EVALUATED, l], clock[START, l] = t[0], h, 2.0, log_norm(y0[: k * d])
 
 
 @compiled
-def _leave(stats, clock, l, ended):
+def _leave(stats, found, clock, l, ended):
     stats[:] = 0.0
+    if not ended:
+        found[:] = np.nan
     stats[STATUS], stats[EVALUATIONS], stats[STEPS] = DONE if ended else LEFT, clock[EVALUATED, l], clock[ACCEPTED, l]
     stats[SWITCH], stats[WHEN] = np.inf, clock[NOW, l]
 
@@ -103,16 +108,18 @@ def _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, wide, clock, member, i
 
 
 @compiled
-def advance_lanes(tableau, k, d, ema, a, c, C, rates, y, t, out, rtol, atol, leave_stiff, limit, most, stats):
-    """Every member over all of t, as far as DOP853 goes: out[b, i] <- y(t[i]), stats[b] filled, y left as it is.
+def advance_lanes(
+    tableau, k, d, ema, a, c, C, rates, y, t, out, levels, found, rtol, atol, leave_stiff, limit, most, stats
+):  # fmt: skip
+    """Every member over all of t, as far as DOP853 goes: out[b, i] <- y(t[i]), found[b] and stats[b] filled, y left as it is.
 
-    stats[b, STATUS] is DONE, or LEFT: then out[b] is to be made anew by `advance`. Arguments as there, t of two or more.
+    stats[b, STATUS] is DONE, or LEFT: then all of b is to be made anew by `advance`. Arguments as there, t of two or more.
     """
     n, rows = y.shape[1], STAGES + 1 + EXTRA
     p, K = workspace(k, d, ema, C.shape[2], n), np.zeros((rows, n * LANES + PAD))
     Y, new, last, share = np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES)
-    clock, errors, edges, weights = np.zeros((6, LANES)), np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(rows)
-    member, i_out, waiting = np.full(LANES, FREE), np.zeros(LANES, np.int64), 0
+    clock, errors, edges, weights = np.zeros((8, LANES)), np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(rows)
+    member, i_out, waiting, row = np.full(LANES, FREE), np.zeros(LANES, np.int64), 0, np.empty(n)
     while True:
         for l in range(LANES):
             if member[l] == FREE:
@@ -129,22 +136,30 @@ def advance_lanes(tableau, k, d, ema, a, c, C, rates, y, t, out, rtol, atol, lea
                 continue
             clock[EVALUATED, l] += STAGES
             accepted, h, made = _judge(clock, l, errors[l], edges[l], t[-1], leave_stiff)
-            inside = False  # whether this lane has an output within its step
+            sized = lane_size(p, new, l, row) - clock[START, l] if accepted and len(levels) else 0.0
+            passing = accepted and passes(levels, found[b], clock[SIZE, l], sized)
+            inside = passing or (accepted and t[i_out[l]] < clock[NOW, l])  # whether it has to look within this step
+            if inside:
+                clock[EVALUATED, l] += EXTRA
+                if not dense:
+                    extra(p, tableau, Y, last, K)
+                dense = True
+            if passing:
+                find_in_lane(
+                    p, tableau, Y, new, K, l, before, made, levels, found[b], clock[START, l], clock[SIZE, l], sized, weights, row
+                )  # fmt: skip
             while accepted and i_out[l] < len(t) and t[i_out[l]] <= clock[NOW, l]:
                 if t[i_out[l]] == clock[NOW, l]:
                     gather(new, out[b, i_out[l]], l)
                 else:
-                    if not dense:
-                        extra(p, tableau, Y, last, K)
-                    dense = inside = True
                     output(tableau, Y, new, K, l, (t[i_out[l]] - before) / made, weights, out[b, i_out[l]])
                 i_out[l] += 1
-            clock[EVALUATED, l] += EXTRA if inside else 0
+            clock[SIZE, l] = sized if accepted else clock[SIZE, l]
             ended = i_out[l] == len(t)
             if accepted and not is_sound(new, l, limit):
                 h, ended = 0.0, False
             if ended or h == 0.0 or clock[EVALUATED, l] > most:
-                _leave(stats[b], clock, l, ended)
+                _leave(stats[b], found[b], clock, l, ended)
                 member[l] = FREE
             else:
                 turn(Y, new, K, l, accepted, h / made)

@@ -37,21 +37,28 @@ def write(tableau, y, h, ahead, K, work, t, out, s):
 
 
 @compiled
-def log_size(p, y):
+def log_norm(W):
     """log ‖W‖, which no rotation of the inputs changes: near a straight line in t, so that its roots are easy to find."""
-    return np.log(max(norm(y[: p[1] * p[2]]), TINY))
+    return np.log(max(norm(W), TINY))
 
 
 @compiled
-def _passes(level, found, before, after):
+def log_size(p, y):
+    """`log_norm` of the W of a state."""
+    return log_norm(y[: p[1] * p[2]])
+
+
+@compiled
+def is_first(level, found, before, after):
+    """Whether a step from `before` to `after` is the first passage of the level."""
     return np.isnan(found) and np.sign(before - level) != np.sign(after - level)
 
 
 @compiled
 def passes(levels, found, before, after):
-    """Whether a step from `before` to `after` is the first passage of any level."""
+    """`is_first` of any level."""
     for e in range(len(levels)):  # noqa: SIM110  compiled code has no generators
-        if _passes(levels[e], found[e], before, after):
+        if is_first(levels[e], found[e], before, after):
             return True
     return False
 
@@ -60,7 +67,7 @@ def passes(levels, found, before, after):
 def find(p, tableau, y, h, ahead, K, work, levels, found, size0, before, after, s):
     """found[e] <- the time of the first passage of each level within the step just made, if it is one."""
     for e in range(len(levels)):
-        if _passes(levels[e], found[e], before, after):
+        if is_first(levels[e], found[e], before, after):
             x = _root(p, tableau, y, h, K, work, size0 + levels[e], before - levels[e], after - levels[e], s)
             found[e] = min(s[WHEN] + x * h, ahead)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -78,6 +78,11 @@ class Facts:
         some, every = bool((self.stabilised_steps > 0).any()), bool((self.stabilised_steps == self.steps).all())
         return "RKL4" if some and every else "DOP853 then RKL4" if some else "DOP853"
 
+    def of(self, member: int) -> Facts:
+        """Those of one member of form "matrix"."""
+        arrays = {name: X[member : member + 1] for name, X in vars(self).items() if isinstance(X, np.ndarray)}
+        return replace(self, **arrays)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -109,16 +114,17 @@ class Problem:
         B, n = self.y0.shape
         out, stats, passages = np.empty((B, len(t), n)), np.empty((B, 7)), np.full((B, len(levels)), np.nan)
         m, rtol, atol, todo = self.moments, max(how.rtol, 1e-14), max(how.atol, TINY), np.arange(B)
+        goals = np.log(np.array(levels, float))
         a, c, C = (np.ascontiguousarray(np.broadcast_to(M, (B, *M.shape[1:]))) for M in (m.a, m.c, m.C))
-        if self._fits_lanes(len(t), how, levels):
+        if self._fits_lanes(len(t), how):
             advance_lanes(
-                TABLEAU, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, rtol, atol,
-                how.method == "auto", BLOW_UP, MAX_EVALUATIONS, stats,
+                TABLEAU, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, goals, passages,
+                rtol, atol, how.method == "auto", BLOW_UP, MAX_EVALUATIONS, stats,
             )  # fmt: skip
             todo = np.flatnonzero(stats[:, clock.STATUS] == LEFT)
         driver.advance_all(
             TABLEAU, table(), self.kind, self.k, self.d, self.ema, self.symmetric, a, c, C, self.rates, *self.samples, todo,
-            self.y0.copy(), t, out, np.log(np.array(levels, float)), passages, rtol, atol, METHODS[how.method],
+            self.y0.copy(), t, out, goals, passages, rtol, atol, METHODS[how.method],
             BLOW_UP, MAX_EVALUATIONS, stats,
         )  # fmt: skip
         _raise_failures(stats, how.rtol)
@@ -134,9 +140,9 @@ class Problem:
             columns[clock.RADIUS], columns[clock.SWITCH], passages,
         )  # fmt: skip
 
-    def _fits_lanes(self, times: int, how: Stepping, levels: tuple[float, ...]) -> bool:
+    def _fits_lanes(self, times: int, how: Stepping) -> bool:
         B, n = self.y0.shape
-        plain = self.kind == PREDICTOR and not self.symmetric and how.method != "RKL4" and not levels
+        plain = self.kind == PREDICTOR and not self.symmetric and how.method != "RKL4"
         return plain and B > 1 and times > 1 and n <= LANE_STATES
 
 

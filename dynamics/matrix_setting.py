@@ -9,40 +9,34 @@ import numpy as np
 
 from dynamics.run import Array
 from dynamics.setting import Setting
-from dynamics.solver import Solution
 
 if TYPE_CHECKING:
     from dynamics.matrix_problem import Facts
 
-# Inputs d from which a Setting takes this path. Below it is faster too, but so the small and short Settings of the ladder
-# neither load the compiled steppers in every process nor compile them once a machine.
+# Inputs d, or flow time, from which Settings take this path. Below it is faster too, but so the small and short Settings of the
+# ladder neither load the compiled steppers in every process nor compile them once a machine.
 FAST_FROM = 8
-LONG = 200.0  # flow time from which a smaller one takes it too: thousands of evaluations, each of them scipy's overhead
+LONG = 200.0  # thousands of evaluations, each of them scipy's overhead
+MANY = 512  # members from which a batch pays for loading the compiled steppers, whatever its size
+
+Start = tuple[Array, Array, Array]  # W (B, k, d), P (B, k, k), V (B, k, d)
 
 
-def covers(setting: Setting, d: int) -> bool:
-    """Whether a Setting of d inputs is a flow that `matrix_flow` knows, and large or long enough.
+def covers(settings: Sequence[Setting], d: int) -> bool:
+    """Whether Settings of d inputs, which share objective and times, are flows that `matrix_flow` knows, and large, long or many enough.
 
     It knows every predictor but "optimal", and no flow without stop-gradient of an online target: there the target's
     gradient asks for three more products and for B; those keep the path of `dynamics.solver`.
     """
-    o = setting.objective
+    o = settings[0].objective
     known = o.loss == "predictor" and o.predictor != "optimal" and (o.stop_gradient or o.target == "ema")
-    return known and (d >= FAST_FROM or setting.training.t_end >= LONG)
+    return known and (d >= FAST_FROM or settings[0].training.t_end >= LONG or len(settings) >= MANY)
 
 
 def solve(
-    setting: Setting,
-    A: Array,
-    C: Array,
-    W0: Array,
-    P0: Array,
-    V0: Array,
-    t: Array,
-    levels: Sequence[float],
-    atol: float,
-) -> tuple[Solution, dict[str, Any]]:
-    """(Solution with y = [W | P | V] (T, 1, n) and the passages of ‖W‖ / ‖W0‖ through the levels, facts) at rtol 1e-10 and atol.
+    settings: Sequence[Setting], A: Array, C: Array, start: Start, t: Array, levels: Sequence[float], atol: float
+) -> list[tuple[Array, tuple[float | None, ...], dict[str, Any]]]:
+    """Of every member (y = [W | P | V] (T, n), the passages of ‖W‖ / ‖W0‖ through the levels, facts), at rtol 1e-10 and atol.
 
     facts: method, evaluations, spectral_radius (the largest measured of the Jacobian, per unit of t; None: fewer steps
     than the first look takes), and chosen_because, the sentence that the measurement leads to.
@@ -52,23 +46,39 @@ def solve(
         predictor_flow,
     )  # loads the compiled kernels: only for Settings that use them
 
-    o, training = setting.objective, setting.training
+    o, trainings = settings[0].objective, [s.training for s in settings]
+    alone = len(settings) == 1  # one alone may be taken apart into modes
+    W0, P0, V0 = (X[0] if alone else X for X in start)
     held = o.predictor == "none"  # P stays as it is
-    eta_p = training.eta if training.eta_p is None else training.eta_p
+
+    def rate(values: Sequence[float]) -> Array:
+        return np.array(values, float)
+
     run = predictor_flow(
-        W0, P0, A, C, t, V0=V0 if o.target == "ema" else None, alpha_p=0.0 if held else training.alpha_p, eta=training.eta,
-        eta_p=0.0 if held else eta_p, beta=training.beta, symmetric=o.predictor == "symmetric", levels=tuple(levels),
+        W0, P0, A, C, t, V0=V0 if o.target == "ema" else None,
+        alpha_p=0.0 if held else rate([tr.alpha_p for tr in trainings]), eta=rate([tr.eta for tr in trainings]),
+        eta_p=0.0 if held else rate([tr.eta if tr.eta_p is None else tr.eta_p for tr in trainings]),
+        beta=rate([tr.beta for tr in trainings]), symmetric=o.predictor == "symmetric", levels=tuple(levels),
         stepping=Stepping(atol=atol),
     )  # fmt: skip
-    W, P, V = run.W, run.P, run.V
+    W, P, V, made = run.W, run.P, run.V, run.facts
     assert P is not None  # this flow has a predictor
-    y = np.concatenate([X.reshape(len(t), -1) for X in (W, P, V)], axis=1)[:, None]
-    made = run.facts
-    passages = made.passages[0] if len(levels) else ()
-    times = tuple((None if np.isnan(when) else float(when),) for when in passages)
-    evaluations, rho = int(made.evaluations.sum()), float(made.spectral_radius.max())
-    facts = {"method": made.method, "evaluations": evaluations, "spectral_radius": rho or None}
-    return Solution(y, times, made.method, evaluations), facts | {"chosen_because": _reason(rho, made, t)}
+    y = np.concatenate([X.reshape(len(settings), len(t), -1) for X in (W, P, V)], axis=2)
+    passages = made.passages if levels else np.empty((len(settings), 0))
+    return [
+        (
+            y[i],
+            tuple(None if np.isnan(when) else float(when) for when in passages[i]),
+            _said(made if alone else made.of(i), t),
+        )
+        for i in range(len(settings))
+    ]
+
+
+def _said(made: Facts, t: Array) -> dict[str, Any]:
+    rho = float(made.spectral_radius.max())
+    facts = {"method": made.method, "evaluations": int(made.evaluations.sum()), "spectral_radius": rho or None}
+    return facts | {"chosen_because": _reason(rho, made, t)}
 
 
 def _reason(rho: float, made: Facts, t: Array) -> str:

@@ -40,28 +40,21 @@ def flow_batch(settings: Sequence[Setting], timed: bool = True) -> list[Run]:
 
     obs: W, P, V and the velocities dW, dP, dV, each (1, T, ...). facts: method, evaluations, drift of the balance
     (Theorem 1, where it is conserved), and if `timed` collapse_time and escape_time, whose roots need a dense
-    output. A Setting alone that `matrix_setting` covers goes through the fast matrix flows, and its facts say the
-    spectral radius and why the method was chosen; a batch goes through `solver` as one system.
+    output. Settings that `matrix_setting` covers go through the fast matrix flows, each with steps of its own, and their facts
+    say the spectral radius and why the method was chosen; others go through `solver` as one system.
     Raises SettingError if the Settings do not fit together.
     """
     starts = _fitting_starts(settings)
-    first, problem = settings[0], Stacked.of(settings)
     W0, P0, V0 = (np.stack(arrays) for arrays in zip(*starts, strict=True))
-    levels, t = (COLLAPSED, ESCAPED) if timed else (), times(first)
-    pack = Packing(W0.shape[1:])
-    out, facts = integrated(settings, problem, (W0, P0, V0), t, levels)
-    return [
-        _run(
-            s,
-            t,
-            pack,
-            problem,
-            out.y,
-            i,
-            facts | {n: e[i] for n, e in zip(EVENTS, out.event_times, strict=False)},  # no times where none were asked
-        )
-        for i, s in enumerate(settings)
-    ]
+    problem, t, pack = Stacked.of(settings), times(settings[0]), Packing(W0.shape[1:])
+    paths = integrated(settings, problem, (W0, P0, V0), t, (COLLAPSED, ESCAPED) if timed else ())
+    obs = _observed(problem, *pack.split(np.stack([path.y for path in paths])))
+    runs = []
+    for i, (s, path) in enumerate(zip(settings, paths, strict=True)):
+        own = {name: X[i : i + 1] for name, X in obs.items()}
+        passed = dict(zip(EVENTS, path.passages, strict=False))  # no times where none were asked
+        runs.append(_run(s, "flow", t, own, path.facts | passed))
+    return runs
 
 
 def _fitting_starts(settings: Sequence[Setting]) -> list[tuple[Array, Array, Array]]:
@@ -99,32 +92,27 @@ def times(setting: Setting) -> Array:
     return np.linspace(0.0, setting.training.t_end, setting.training.points)
 
 
-def _run(setting: Setting, t: Array, pack: Packing, problem: Stacked, y: Array, i: int, facts: dict[str, Any]) -> Run:
-    W, P, V = pack.split(y[:, i : i + 1])
-    o = setting.objective
-    member = Stacked.of([setting])
-    velocities = [member.velocity(W[j], P[j], V[j]) for j in range(len(t))]
+def _observed(problem: Stacked, W: Array, P: Array, V: Array) -> dict[str, Array]:
+    """What a Run holds of states W (B, T, k, d), P (B, T, k, k), V (B, T, k, d): with the field's velocities and the loss (B, T)."""
+    o, along = problem.setting.objective, problem.over_times()
+    dW, dP, dV = along.velocity(W, P, V)
     if o.target == "online":
         V = W
     if o.predictor == "optimal" and o.loss == "predictor":
-        P = predictor.optimal_predictor(W, V, *member.roots)
-    obs = {"W": W, "P": P, "V": V, "loss": member.loss(W, P, V)}
-    obs |= {
-        name: np.stack(arrays) for name, arrays in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)
-    }
-    if drift := _drift(setting, t, W[:, 0], P[:, 0]):
-        facts["drift"] = drift
-    return _of_numbers(Run(setting, "flow", t, {k: np.swapaxes(v, 0, 1) for k, v in obs.items()}, facts))
+        P = predictor.optimal_predictor(W, V, *along.roots)
+    return {"W": W, "P": P, "V": V, "loss": along.loss(W, P, V), "dW": dW, "dP": dP, "dV": dV}
 
 
-def _of_numbers(run: Run) -> Run:
-    """The Run, if all it holds is finite. Raises SettingError."""
-    for name, values in run.obs.items():
+def _run(setting: Setting, source: str, t: Array, obs: dict[str, Array], facts: dict[str, Any]) -> Run:
+    """Raises SettingError unless all it holds is finite."""
+    for name, values in obs.items():
         if not np.isfinite(values).all():
             raise SettingError(
                 f"{name} leaves the range of numbers: give smaller weights, moments or rates, or a smaller t_end"
             )
-    return run
+    if drift := _drift(setting, t, obs["W"][0], obs["P"][0]):
+        facts = facts | {"drift": drift}
+    return Run(setting, source, t, obs, facts)
 
 
 def _drift(setting: Setting, t: Array, W: Array, P: Array) -> dict[str, float]:
@@ -200,8 +188,5 @@ def _parabola_run(setting: Setting, m: Moments, t: Array, W0: Array, P0: Array) 
 def _exact_run(setting: Setting, t: Array, W: Array, P: Array, V: Array) -> Run:
     """Velocities come from the field at the exact state, so that flow claims can be asked of this Run too."""
     P = np.broadcast_to(P, (len(t), *P.shape[-2:])).copy()
-    problem = Stacked.of([setting])
-    velocities = [problem.velocity(W[j : j + 1], P[j : j + 1], V[j : j + 1]) for j in range(len(t))]
-    obs = {"W": W[None], "P": P[None], "V": V[None], "loss": problem.loss(W, P, V)[None]}
-    obs |= {n: np.stack(v, axis=1) for n, v in zip(("dW", "dP", "dV"), zip(*velocities, strict=True), strict=True)}
-    return _of_numbers(Run(setting, "exact", t, obs, {"method": "closed form", "drift": _drift(setting, t, W, P)}))
+    obs = _observed(Stacked.of([setting]), W[None], P[None], V[None])
+    return _run(setting, "exact", t, obs, {"method": "closed form"})

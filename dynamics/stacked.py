@@ -46,6 +46,11 @@ class Stacked:
             beta=rate([tr.beta for tr in trainings]),
         )
 
+    def over_times(self) -> Stacked:
+        """The same for states (B, T, ...): a time axis behind the members'."""
+        arrays = (self.A, self.B, self.C, self.alpha_p, self.eta, self.eta_p, self.beta)
+        return Stacked(self.setting, *(X[:, None] for X in arrays))
+
     @cached_property
     def roots(self) -> tuple[Array, Array]:
         """R and K of `predictor.optimal_predictor`."""

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dynamics import dips, matrix_setting
+from dynamics.matrix_setting import Start
 from dynamics.run import Array
 from dynamics.setting import Setting
-from dynamics.solver import ATOL, Solution, SolverError, integrate
+from dynamics.solver import ATOL, SolverError, integrate
 from dynamics.stacked import Stacked
 
 TINY = 1e-300  # below any norm: keeps the logarithm of an exact 0 finite
 SMALL = 1e-2  # ‖W(0)‖ below which atol falls in proportion: the levels of both times are shares of it
-
-Start = tuple[Array, Array, Array]  # W (B, k, d), P (B, k, k), V (B, k, d)
 
 
 @dataclass(frozen=True)
@@ -35,45 +34,63 @@ class Packing:
         return y[..., :i].reshape(*lead, k, d), y[..., i:j].reshape(*lead, k, k), y[..., j:].reshape(*lead, k, d)
 
 
+@dataclass(frozen=True)
+class Path:
+    """One member's weights y = [W | P | V] (T, n), the passages of ‖W‖ / ‖W(0)‖ through the levels (None: never), facts of its making."""
+
+    y: Array
+    passages: tuple[float | None, ...]
+    facts: dict[str, Any]
+
+
 def integrated(
     settings: Sequence[Setting], problem: Stacked, start: Start, t: Array, levels: Sequence[float]
-) -> tuple[Solution, dict[str, Any]]:
-    """(Solution with y = [W | P | V] (T, B, n) and the passages of ‖W‖ / ‖W(0)‖ through the levels, facts of its making).
+) -> list[Path]:
+    """The path of every member over t.
 
     Weights that fell below what atol resolves and grew again (`dynamics.dips`) are integrated once more, by rtol alone, which a
     fact, "dip", says. Raises SolverError where that cannot be done, or their digits are lost to rounding.
     """
-    pack, moving = Packing(start[0].shape[1:]), len(t) > 1
+    moving, atol = len(t) > 1, _tolerance(start[0])
     exponents = [dips.growth(problem, i, s) if moving else 0.0 for i, s in enumerate(settings)]
     may = [i for i, exponent in enumerate(exponents) if exponent]
     if not may:
-        return _integrated(settings, problem, start, t, levels, _tolerance(start[0]))
-    every = np.unique(np.concatenate([t, *(dips.looks(problem, i, start[1][i], t[-1]) for i in may)]))
-    atol, shown = _tolerance(start[0]), np.searchsorted(every, t)
-    out, facts = _integrated(settings, problem, start, every, levels, atol)
-    if any(dips.lost(W, V, atol) for W, _, V in (pack.split(out.y[:, i]) for i in may)):
-        lost = "a weight falls below what an absolute tolerance resolves, and grows again"
-        try:
-            out, facts = _integrated(settings, problem, start, every, levels, dips.FOLLOWED)
-        except SolverError as error:
-            raise SolverError(f"{lost}; followed by the relative one alone, {error}") from None
-        if any(dips.blurred(*pack.split(out.y[:, i]), exponents[i]) for i in may):
-            raise SolverError(
-                f"{lost}, and its digits are lost to rounding: give more weight decay, a smaller network.p0 or a smaller t_end "
-                "(dynamics.phases follows one mode)"
-            )
-        facts["dip"] = f"{lost}: integrated by the relative one alone"
-    return Solution(out.y[shown], out.event_times, out.method, out.evaluations), facts
+        return _integrated(settings, problem, start, t, levels, atol)
+    every = np.unique(np.concatenate([t, dips.looks([dips.end(problem, i, start[1][i], t[-1]) for i in may])]))
+    paths, pack = _integrated(settings, problem, start, every, levels, atol), Packing(start[0].shape[1:])
+    for i in may:
+        W, _, V = pack.split(paths[i].y)
+        if dips.lost(W, V, atol):
+            alone = tuple(X[i : i + 1] for X in start)
+            paths[i] = _followed(settings[i], (alone[0], alone[1], alone[2]), every, levels, exponents[i])
+    shown = np.searchsorted(every, t)
+    return [replace(path, y=path.y[shown]) for path in paths]
+
+
+def _followed(setting: Setting, start: Start, t: Array, levels: Sequence[float], exponent: float) -> Path:
+    """A member whose weights dip and may grow again by e^exponent, by rtol alone."""
+    lost = "a weight falls below what an absolute tolerance resolves, and grows again"
+    try:
+        path = _integrated([setting], Stacked.of([setting]), start, t, levels, dips.FOLLOWED)[0]
+    except SolverError as error:
+        raise SolverError(f"{lost}; followed by the relative one alone, {error}") from None
+    if dips.blurred(*Packing(start[0].shape[1:]).split(path.y), exponent):
+        raise SolverError(
+            f"{lost}, and its digits are lost to rounding: give more weight decay, a smaller network.p0 or a smaller t_end "
+            "(dynamics.phases follows one mode)"
+        )
+    return replace(path, facts=path.facts | {"dip": f"{lost}: integrated by the relative one alone"})
 
 
 def _integrated(
     settings: Sequence[Setting], problem: Stacked, start: Start, t: Array, levels: Sequence[float], atol: float
-) -> tuple[Solution, dict[str, Any]]:
+) -> list[Path]:
     """`integrated` with this atol, whatever becomes of the weights."""
     W0, P0, V0 = start
     pack = Packing(W0.shape[1:])
-    if len(settings) == 1 and matrix_setting.covers(settings[0], W0.shape[-1]):
-        return matrix_setting.solve(settings[0], problem.A[0], problem.C[0], W0[0], P0[0], V0[0], t, levels, atol)
+    if matrix_setting.covers(settings, W0.shape[-1]):
+        solved = matrix_setting.solve(settings, problem.A, problem.C, start, t, levels, atol)
+        return [Path(*each) for each in solved]
 
     def field(_: float, y: Array) -> Array:
         return pack.join(*problem.velocity(*pack.split(y)))
@@ -86,7 +103,8 @@ def _integrated(
 
     events = tuple(lambda y, level=level: grown(y) - np.log(level) for level in levels)
     out = integrate(field, pack.join(W0, P0, V0), t, atol=atol, events=events)
-    return out, {"method": out.method, "evaluations": out.evaluations}
+    facts = {"method": out.method, "evaluations": out.evaluations}
+    return [Path(out.y[:, i], tuple(e[i] for e in out.event_times), dict(facts)) for i in range(len(W0))]
 
 
 def _tolerance(W0: Array) -> float:

@@ -45,11 +45,23 @@ def test_one_mode_is_the_flow_by_its_logarithm(p0: float, eta: float, t_end: flo
     assert np.abs(np.log(np.abs(w[alive])) - expected[alive]).max() < CLOSE and (np.abs(w[~alive]) < 1e-139).all()
 
 
-def test_members_of_a_batch_are_followed_too() -> None:
-    settings = [mode(2.2, 0.01, 199.0, seed) for seed in (0, 1)]
-    for setting, run in zip(settings, flow_batch(settings), strict=True):
+def test_members_of_a_batch_are_followed_and_only_those_that_dip() -> None:
+    settings = [*(mode(2.2, 0.01, 199.0, seed) for seed in (0, 2, 4)), mode(2.2, 0.3, 199.0), mode(1.5, 0.02, 199.0)]
+    runs = flow_batch(settings)
+    for setting, run in zip(settings[:3], runs, strict=False):
         log_w = np.log(np.abs(run["W"][0, :, 0, 0]))
         assert "dip" in run.facts and np.abs(log_w - by_logarithm(setting, run.t)).max() < CLOSE
+    assert all("dip" not in run.facts for run in runs[3:])
+
+
+def test_looks_are_as_dense_for_the_first_end_as_for_the_last() -> None:
+    ends = [3.0, 100.0, 7.0, 3.0]
+    looks = np.unique(dips.looks(ends))
+    assert looks[0] == 0 and looks[-1] == pytest.approx(100)  # up to geomspace's rounding
+    for end in ends:  # a bottom lies somewhere before its end: seen to a hundredth of the exponent by steps of end/63
+        assert np.diff(looks[looks < 1.001 * end]).max() < 1.001 * end / (dips.LOOKS - 1)  # 1.001: rounding of the ends
+    assert len(looks) < dips.LOOKS * (2 + np.log(100 / 3))  # and not 64 for every member
+    assert np.array_equal(np.unique(dips.looks([5.0])), np.linspace(0, 5, dips.LOOKS))
 
 
 def two(noise: float, angle: float, p0: float) -> Setting:

@@ -77,6 +77,38 @@ def test_lanes_take_the_steps_of_the_single_path(commuting: bool) -> None:
         )  # the same steps: rounding, 1e-16 over 10³ operations, amplified
 
 
+@pytest.mark.parametrize("tau0", [None, 2.0])
+@pytest.mark.parametrize("points", [2, 40])
+def test_passages_in_lanes_are_those_of_the_single_path(tau0: float | None, points: int) -> None:
+    """Of members that fall, grow and do both; levels passed at different steps of neighbours, some twice, some never."""
+    members, _ = ensemble(4, 5, LANES + 5, commuting=True)
+    members = [{**q, "W0": 0.3 * q["W0"], "P0": np.eye(4)} for q in members]  # small enough to grow
+    stacked: dict = {name: np.stack([q[name] for q in members]) for name in members[0]}
+    eta, how, t = np.linspace(0.0, 0.6, len(members)), Stepping(1e-8, method="DOP853"), np.linspace(0, 9, points)
+    asked = {"t": t, "stepping": how, "levels": (0.999, 0.7, 1.3, 0.1, 2.0, 1e-9)}
+    V0 = lambda q: None if tau0 is None else tau0 * q["W0"]  # noqa: E731
+    together = predictor_flow(**stacked, eta=eta, V0=V0(stacked), **asked)
+    found = together.facts.passages
+    for i, q in enumerate(members):
+        alone = predictor_flow(**q, eta=eta[i], V0=V0(q), **asked)
+        assert (np.isnan(found[i]) == np.isnan(alone.facts.passages[0])).all()
+        gap = np.abs(found[i] - alone.facts.passages[0])
+        assert np.nanmax(gap, initial=0.0) < 1e-8  # rounding, 1e-11 as above, over slopes of 1e-2 and more
+        assert alone.facts.evaluations[0] == together.facts.evaluations[i]  # the extra stages of passages included
+    passed = np.isfinite(found).sum(0)
+    assert (passed[:5] > 0).all() and (passed[1:] < len(members)).all() and passed[5] == 0
+
+
+def test_passages_of_a_member_that_leaves_its_lane_are_made_anew() -> None:
+    members, stacked = ensemble(3, 4, 6, commuting=False)
+    alpha_p, levels, how = np.array([0.5, 1, 2, 4, 8, 3e4]), (1 + 1e-5, 1 - 1e-5), Stepping(1e-6)
+    asked = {"t": np.array([0.0, 20.0]), "levels": levels, "stepping": how}
+    together = predictor_flow(**stacked, alpha_p=alpha_p, **asked)
+    alone = predictor_flow(**members[5], alpha_p=alpha_p[5], **asked)
+    assert together.facts.stabilised_steps[5] > 0 and together.facts.evaluations[5] == alone.facts.evaluations[0]
+    assert np.array_equal(together.facts.passages[5], alone.facts.passages[0], equal_nan=True)
+
+
 def test_a_member_is_blind_to_its_neighbours() -> None:
     _, stacked = ensemble(3, 4, 2 * LANES + 1, commuting=False)
     order = np.random.default_rng(0).permutation(len(stacked["W0"]))
