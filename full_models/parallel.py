@@ -104,6 +104,16 @@ def gather(z: Tensor) -> Tensor:
     return z if world().size == 1 else _Gather.apply(z)  # pyright: ignore[reportReturnType]
 
 
+def own_rows(whole: Tensor) -> Tensor:
+    """This process's rows of (W N, …), in the order of ranks: of what each draws alike for the whole batch (masks).
+
+    So no two images of a batch share a draw by being on two processes, and what is one for a batch (the size of a mask)
+    is one for all.
+    """
+    rank, size = world()
+    return whole.chunk(size)[rank]
+
+
 def whole_batch(loss: Callable[..., Tensor], *embeddings: Tensor, **options: Any) -> Tensor:
     """loss(*embeddings, **options) over all processes' rows, outside autocast and in float32 at least.
 

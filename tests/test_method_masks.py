@@ -10,8 +10,10 @@ import torch
 from method_cases import generator
 from torch import Tensor, nn
 
-from full_models import networks
+from full_models import networks, parallel
 from full_models.methods import Method, build
+from full_models.methods import jepa as jepa_module
+from full_models.methods import mae as mae_module
 from full_models.methods.clip import ClipEncoder, spacetime
 from full_models.methods.jepa import JEPA, future, over_time, tubes
 from full_models.methods.mae import MaskedAutoencoder
@@ -114,6 +116,22 @@ def test_targets_move_by_their_average_alone(case: str) -> None:
     m = 0.996 if case == "i-jepa" else 0.998
     for p, was in zip(method.target.parameters(), first, strict=True):
         assert torch.allclose(p - was, torch.full_like(p, (1 - m) / 2), atol=1e-12)  # (1 - (1 + m)/2) · 1, rounding
+
+
+@pytest.mark.parametrize("case", [*MASKED, "mae"])
+def test_processes_draw_the_masks_of_one_batch(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """Those of one process that has all the images, so that no two images share theirs by being on two processes."""
+    method = made(case.split(",")[0], **MASKED.get(case, {}))
+    x = images(method, n=6)
+    whole = method.draw(x, generator=generator(2))
+    parts = []
+    for rank in range(3):
+        for module in (parallel, jepa_module, mae_module):
+            monkeypatch.setattr(module, "world", lambda rank=rank: parallel.World(rank, 3))
+        parts.append(method.draw(x[2 * rank : 2 * rank + 2], generator=generator(2)))
+    assert whole.keys() == parts[0].keys()
+    for name, rows in whole.items():
+        assert torch.equal(torch.cat([part[name] for part in parts]), rows)
 
 
 def test_wanted_patches_enter_by_their_position_alone() -> None:

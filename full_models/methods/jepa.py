@@ -17,7 +17,7 @@ from full_models.methods.method import Method
 from full_models.methods.target import MovingAverage, stop_gradient
 from full_models.methods.token_predictor import TokenPredictor
 from full_models.networks.vit import ViT, select
-from full_models.parallel import whole_batch
+from full_models.parallel import own_rows, whole_batch, world
 
 Masks = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]  # (N, generator) -> seen (N, K), blocks (N, M, Q)
 
@@ -59,8 +59,8 @@ class JEPA(Method):
         self.distance = distance
 
     def draw(self, *views: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        seen, blocks = self.masks(len(views[0]), generator)
-        return {"seen": seen, "blocks": blocks}
+        seen, blocks = self.masks(world().size * len(views[0]), generator)
+        return {"seen": own_rows(seen), "blocks": own_rows(blocks)}
 
     def loss(self, x: Tensor, seen: Tensor, blocks: Tensor) -> Tensor:
         t = select(stop_gradient(self.target(x)), blocks.flatten(1))

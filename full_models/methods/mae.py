@@ -9,7 +9,7 @@ from full_models.losses import mae
 from full_models.methods.method import Method
 from full_models.methods.token_predictor import TokenPredictor
 from full_models.networks.vit import ViT, select
-from full_models.parallel import whole_batch
+from full_models.parallel import own_rows, whole_batch, world
 from full_models.views.masks import random_masks
 
 
@@ -29,8 +29,8 @@ class MaskedAutoencoder(Method):
         self.unit_patches = unit_patches
 
     def draw(self, *views: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        masks = random_masks(len(views[0]), self.encoder.grid, generator, ratio=self.ratio)
-        return {"keep": masks.keep, "hidden": masks.hidden}
+        masks = random_masks(world().size * len(views[0]), self.encoder.grid, generator, ratio=self.ratio)
+        return {"keep": own_rows(masks.keep), "hidden": own_rows(masks.hidden)}
 
     def loss(self, x: Tensor, keep: Tensor, hidden: Tensor) -> Tensor:
         painted = self.decoder(self.encoder.tokens(x, keep), keep, hidden)
