@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+SIGNS = ("DefaultCPUAllocator", "out of memory", "Storage size calculation overflowed")  # of torch
+
 
 def is_full(error: BaseException) -> bool:
     """True for MemoryError, and for what torch raises in its place: a bare RuntimeError on a CPU."""
     said = str(error)
-    return isinstance(error, MemoryError) or "DefaultCPUAllocator" in said or "out of memory" in said
+    return isinstance(error, MemoryError) or any(sign in said for sign in SIGNS)
 
 
 def words_of(error: BaseException) -> str:

@@ -23,7 +23,18 @@ from full_models.methods import MethodError, assemble, build
         (lambda: build("v-jepa", SHAPE, generator=generator(), masks="all"), "masks 'all' is not one of tubes"),
         (lambda: build("v-jepa", SHAPE, generator=generator(), ahead=8), "ahead = 8 of 8 frames: give"),
         (lambda: build("i-jepa", SHAPE, generator=generator(), blocks=0), "blocks = 0: give"),
-        (lambda: build("i-jepa", SHAPE, generator=generator(), predictor_depth=0), "depth = 0, heads = 1"),
+        (lambda: build("i-jepa", SHAPE, generator=generator(), predictor_depth=0), "depth of the predictor = 0: give"),
+        (lambda: build("i-jepa", SHAPE, generator=generator(), predictor_heads=0), "heads = 0 of the predictor: give"),
+        (
+            lambda: build("mae", SHAPE, generator=generator(), decoder_depth=10**9),
+            "= 1000000000: give 1 to 1000 layers",
+        ),
+        (lambda: build("simclr", SHAPE, generator=generator(), layers=10**9), "layers = 1000000000: give 1 to 1000"),
+        (
+            lambda: build("moco", SHAPE, generator=generator(), queue=2**63),
+            "queue = 9223372036854775808: give a smaller",
+        ),
+        (lambda: build("simclr", SHAPE, generator=generator(), tau=10**400), "tau = 10+: give a smaller number"),
         (lambda: build("simclr", SHAPE, encoder="vgg", generator=generator()), "encoder 'vgg' is not one of"),
         (lambda: assemble("simclr", torch.nn.Flatten(), generator()), "Flatten has no attribute features: give"),
         (

@@ -198,5 +198,6 @@ def test_rungs_that_cannot_be_read_are_not_other_settings(capsys) -> None:
 
 def test_full_memory_in_any_words() -> None:
     assert is_full(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")) and not is_full(RuntimeError("no"))
+    assert is_full(RuntimeError("Storage size calculation overflowed with sizes=[1000000000000, 1000000000000]"))
     assert words_of(RuntimeError(TORCH)).startswith("DefaultCPUAllocator: can't allocate")
     assert words_of(MemoryError()) == "out of memory"

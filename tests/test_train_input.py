@@ -44,6 +44,8 @@ def refused(words: tuple[str, ...], results: Path, capsys: pytest.CaptureFixture
         (("--set", "tau=0.1"), "no METHOD to train is named"),
         (("simclr", *TINY, "--augment", "shift", "--strength", "0.4"), "strength 0.4 of shift: give a whole number"),
         (("simclr", *TINY, "--seed", str(2**64)), "give one below 2^64"),
+        (("simclr", *TINY, "--width", str(2**63)), "give one below 2^63"),
+        (("simclr", *TINY, "--width", str(2**62)), "memory is too small"),
         (("byol", *TINY, "--set", "ema=2"), "ema, the average's momentum = 2"),
     ],
 )

@@ -26,9 +26,17 @@ FED: dict[Kind, tuple[int, int, str]] = {  # what the loss of a kind is fed: how
     "frames": (1, 5, "one batch of clips (N, T, c, h, w)"),
 }
 
+DEEPEST = 1000  # layers of a part: the deepest networks in print have some 1,000, and building more never ends
+
 
 class MethodError(ValueError):
     """A method, an option or a shape that makes no sense; the message ends with the remedy."""
+
+
+def check_depth(name: str, layers: int) -> None:
+    """Raises MethodError unless a part has 1 to DEEPEST layers."""
+    if not 1 <= layers <= DEEPEST:
+        raise MethodError(f"{name} = {layers}: give 1 to {DEEPEST} layers")
 
 
 class Method(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from full_models import networks
-from full_models.methods.method import MethodError
+from full_models.methods.method import MethodError, check_depth
 from full_models.methods.mlp import mlp
 
 PROJECTORS = ("none", "linear", "mlp")
@@ -34,11 +34,12 @@ class Head:
         return features if self.projector == "none" else self.dim
 
     def build(self, features: int, generator: torch.Generator) -> nn.Module:
-        """The projector from D = features numbers. Raises MethodError on an unknown kind or a size below 1."""
+        """The projector from D = features numbers. Raises MethodError on an unknown kind or a size that is none."""
         if self.projector not in PROJECTORS:
             raise MethodError(f"projector {self.projector!r} is not one of {', '.join(PROJECTORS)}")
-        if min(self.dim, self.hidden, self.layers) < 1:
-            raise MethodError(f"dim = {self.dim}, hidden = {self.hidden}, layers = {self.layers}: give each >= 1")
+        check_depth("layers", self.layers)
+        if min(self.dim, self.hidden) < 1:
+            raise MethodError(f"dim = {self.dim}, hidden = {self.hidden}: give each >= 1")
         if self.projector == "none":
             return nn.Identity()
         if self.projector == "linear":

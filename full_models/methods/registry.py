@@ -148,3 +148,5 @@ def _check_type(option: str, hint: Any, value: Any) -> None:
     if not any(fits[kind] for kind in kinds):
         wanted = " or ".join(WANTED.get(kind, "null") for kind in kinds)
         raise MethodError(f"{option} = {value!r}: give {wanted}")
+    if fits[int] and abs(value) >= 2**63:  # which torch, or a float, cannot hold
+        raise MethodError(f"{option} = {value}: give a smaller number")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from full_models.methods.method import MethodError
+from full_models.methods.method import MethodError, check_depth
 from full_models.networks.vit import Transformer, select
 
 Positions = Callable[[int], Tensor]  # width -> (P, width), where each patch is
@@ -25,8 +25,9 @@ class TokenPredictor(nn.Module):
 
     def __init__(self, dim: int, outputs: int, positions: Positions, width: int, depth: int, heads: int) -> None:
         super().__init__()
-        if min(width, depth, heads) < 1:
-            raise MethodError(f"width = {width}, depth = {depth}, heads = {heads} of the predictor: give each >= 1")
+        check_depth("depth of the predictor", depth)
+        if min(width, heads) < 1:
+            raise MethodError(f"width = {width}, heads = {heads} of the predictor: give each >= 1")
         self.positions = positions
         self.enter = nn.Linear(dim, width)
         self.mask_token = nn.Parameter(torch.empty(width))

@@ -13,7 +13,7 @@ from full_models.training.optimisers import OPTIMISERS, SCHEDULES
 
 PRECISIONS = ("float32", "bf16")
 WHOLE = {"count": 1, "width": 1, "dim": 1, "epochs": 1, "batch": 1, "records": 2, "seed": 0}  # field -> least value
-SEEDS = 2**64  # that torch tells apart
+SEED_BITS, SIZE_BITS = 64, 63  # of a whole number that torch takes as a seed, or as anything else
 Plain = bool | int | float | str | None
 
 
@@ -70,14 +70,15 @@ class Recipe:
             optional = name in ("count", "width", "dim")
             if not (optional and value is None) and (type(value) is not int or value < least):
                 raise RecipeError(f"{name} is {value!r}: give a whole number >= {least}")
+            bits = SEED_BITS if name == "seed" else SIZE_BITS
+            if value is not None and value >= 2**bits:
+                raise RecipeError(f"{name} is {value}: give one below 2^{bits}")
         for name, high in {"lr": math.inf, "weight_decay": math.inf, "momentum": 1.0, "warmup": 1.0}.items():
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value < high):
                 raise RecipeError(f"{name} is {value!r}: give a finite number >= 0" + (" and < 1" if high == 1 else ""))
         if self.strength is not None and not isinstance(self.strength, (int, float)):
             raise RecipeError(f"strength is {self.strength!r}: give a number")
-        if self.seed >= SEEDS:
-            raise RecipeError(f"seed is {self.seed}: give one below 2^64")
         if self.lr == 0:
             raise RecipeError("lr is 0, which trains nothing: give a rate > 0")
         for name, known in {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "precision": PRECISIONS}.items():
