@@ -51,16 +51,18 @@ class LinearFlow:
         return LinearFlow(W0 @ basis, rates, basis, t)
 
     def W(self, i: int) -> Array:
-        """W(t_i) (k, d); one product."""
-        return (self.Y * np.exp(-self.t[i] * self.rates)) @ self.basis.T
+        """W(t_i) (k, d); one product. Raises OverflowError where it has grown beyond the range of numbers."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _of_numbers((self.Y * np.exp(-self.t[i] * self.rates)) @ self.basis.T)
 
     def __iter__(self) -> Iterator[Array]:
         return (self.W(i) for i in range(len(self.t)))
 
     @cached_property
     def energies(self) -> Array:
-        """‖Y_j(t)‖² = ‖Y_j(0)‖² e^{-2 lambda_j t} (T, d): what norms and losses are sums of."""
-        return np.sum(self.Y**2, 0) * np.exp(-2 * self.t[:, None] * self.rates)
+        """‖Y_j(t)‖² = ‖Y_j(0)‖² e^{-2 lambda_j t} (T, d): what norms and losses are sums of. Raises OverflowError as `W`."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _of_numbers(np.sum(self.Y**2, 0) * np.exp(-2 * self.t[:, None] * self.rates))
 
     def norm(self) -> Array:
         """‖W(t)‖_F (T,)."""
@@ -106,6 +108,14 @@ class LinearFlow:
         q = weights / np.where(total > 0, total, 1.0)
         entropy = -np.sum(np.where(q > 0, q * np.log(np.where(q > 0, q, 1.0)), 0.0), -1)
         return np.where(total[:, 0] > 0, np.exp(entropy), 0.0)
+
+
+def _of_numbers(X: Array) -> Array:
+    if not np.isfinite(X).all():
+        raise OverflowError(
+            "W has grown beyond the range of numbers: give earlier times, or ask for log_singular_values"
+        )
+    return X
 
 
 @kept_jit(nogil=True, error_model="numpy")

@@ -55,3 +55,14 @@ def test_closed_form_is_that_of_the_invariance_flow() -> None:
             LinearFlow.of(wrong, S[: np.shape(wrong)[1], :0] if says[0] == "k" else S, t)
     with pytest.raises(ValueError, match="symmetric"):
         LinearFlow.of(W0, rng.standard_normal((5, 5)), t)
+
+
+def test_growth_beyond_the_range_of_numbers_is_refused_where_it_shows() -> None:
+    """Without predictor a direction of C > A grows; the logarithms of singular values have room for any growth."""
+    flow = LinearFlow.of(np.eye(2), np.diag([-1.0, 0.5]), np.array([0.0, 400.0, 800.0]))
+    assert flow.W(1)[0, 0] == pytest.approx(np.exp(400))  # within the range, as its square is not
+    np.testing.assert_allclose(flow.log_singular_values()[:, 0], [0, 400, 800], rtol=1e-14)  # rounding
+    assert (flow.effective_rank() >= 1).all()
+    for beyond in (lambda: flow.W(2), flow.norm, flow.loss, lambda: list(flow)):
+        with pytest.raises(OverflowError, match="beyond the range of numbers: give earlier times"):
+            beyond()
