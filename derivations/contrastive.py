@@ -6,6 +6,7 @@ import numpy as np
 import sympy as sp
 
 from derivations.algebra import T, matrix, tr
+from derivations.assumption import Assumption
 from derivations.claim import Claim, Picture
 from derivations.common import NOTE
 from derivations.contrastive_proofs import SADDLE, WANG_ISOLA
@@ -22,6 +23,11 @@ AT_COLLAPSE = {
     "objective.temperature": (0.5, 0.1, 1.0),
     "seed": tuple(range(4)),
 }
+ROOM = Assumption(
+    "two-dimensions",
+    "the embeddings lie in d >= 2 dimensions: with one no direction leaves a unit vector, and the loss is flat there",
+    where=lambda s: s.get("views.d") >= 2,
+)
 SLOPE = 0.1  # a 1/K law read off K and 2K at these K has order 1 to within O(1/K), here below 0.1
 
 
@@ -163,7 +169,7 @@ CLAIMS = (
         "simclr-collapse-value",
         "4.1",
         "NT-Xent at collapse is log(2N-1)",
-        r"-\log\tfrac1{2N-1} > 0",
+        r"-\log\tfrac1{2N-1} > 0,\quad N \ge 2",
         NOTE + "4.1",
         base=COLLAPSED,
         vary=AT_COLLAPSE,
@@ -191,14 +197,15 @@ CLAIMS = (
         "simclr-collapse-saddle",
         "4.1",
         "Complete collapse is a saddle of NT-Xent: zero gradient, lowest curvature -2/(tau(2N-1))",
-        r"z_i = c,\ \|c\| = 1:\quad \nabla\mathcal L = 0,\quad \lambda_{min}(\nabla^2\mathcal L) = -\tfrac{2}{\tau(2N-1)}",
+        r"z_i = c \in \mathbb R^d,\ \|c\| = 1,\ d \ge 2,\ i \le 2N,\ N \ge 2:\quad \nabla\mathcal L = 0,\quad \lambda_{min}(\nabla^2\mathcal L) = -\tfrac{2}{\tau(2N-1)}",
         "corrects simclr-collapse-gradient",
         base=COLLAPSED,
-        vary=AT_COLLAPSE,
+        vary={**AT_COLLAPSE, "views.d": (2, 1, 3, 4)},
+        states=(ROOM,),
         rungs=("descent",),
         residual=saddle,
         mutants={"half the curvature": lambda r: saddle(r, 1.0)},
         proof=SADDLE,
-        scope="any N >= 2, tau, dimension d >= 2: the Hessian in the embeddings, for all directions; at |c| = 1, else over |c|²",
+        scope="any N >= 2, tau > 0, d >= 2: the Hessian in the embeddings, for all directions; at |c| = 1, else over |c|²",
     ),
 )
