@@ -17,7 +17,7 @@ from derivations.assumptions_tian import (
     relative,
 )
 from derivations.claim import Claim, Picture, Transfer
-from derivations.common import ONLINE, norm
+from derivations.common import EQUAL_DECAY, ONLINE, norm
 from derivations.proof import Step
 from derivations.tian_symmetry import MATRIX_VARY, SYMMETRIC_START
 from dynamics.observe import normalised_commutator
@@ -96,7 +96,7 @@ THEOREM3_EQUATION = Claim(
     source=f"{SOURCE}, Theorem 3, (9)",
     base=THEOREM3_BASE,
     vary=MATRIX_VARY,
-    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, SYMMETRISED, SYMMETRIC_START),
+    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, EQUAL_DECAY, SYMMETRISED, SYMMETRIC_START),
     residual=commutator_law,
     mutants={
         "eta for 3 eta / 2": lambda run: commutator_law(run, three_halves=1.0),

@@ -9,7 +9,7 @@ from derivations.assumption import Assumption
 from derivations.assumptions_tian import ISOTROPIC, ISOTROPIC_VARY, PARABOLA, SOURCE, STOP_GRADIENT, isotropic
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim
-from derivations.common import norm
+from derivations.common import EQUAL_DECAY, norm
 from derivations.proof import Step
 from derivations.tian_basin import (
     ABOVE,
@@ -98,6 +98,7 @@ EMA = Claim(
     states=(
         STOP_GRADIENT,
         ISOTROPIC,
+        EQUAL_DECAY,
         PARABOLA,
         DISTANCE,
         ABOVE,

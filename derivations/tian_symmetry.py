@@ -21,7 +21,7 @@ from derivations.assumptions_tian import (
 )
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim, Picture
-from derivations.common import ONLINE, norm
+from derivations.common import EQUAL_DECAY, ONLINE, norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Training
@@ -126,7 +126,7 @@ ASYMMETRY_LAW = Claim(
     source="corrects tian-assumption3; Tian et al. 2021, supplement, (62)",
     base=isotropic(3, 2, Network(), Objective(), Training(t_end=4.0, eta=0.1, alpha_p=2.0)),
     vary={**MATRIX_VARY, "network.start": ("generic", "symmetric", "balanced", "aligned")},
-    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, FREE),
+    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, EQUAL_DECAY, FREE),
     residual=asymmetry_law,
     mutants={
         "no source": lambda run: asymmetry_law(run, source=0.0),

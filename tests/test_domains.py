@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from toy_claims import EQUAL, HOLDS, toy
 
@@ -9,8 +11,8 @@ from derivations.assumption import Assumption
 from derivations.claim import Claim
 from derivations.registry import CLAIMS
 from noncollapse.ledger import read_ledger
-from noncollapse.rungs import read
-from noncollapse.search import allowed
+from noncollapse.rungs import can_ask, read
+from noncollapse.search import allowed, sample
 
 CHECKED = [claim for claim in CLAIMS.values() if claim.residual]
 HOLD = [claim for claim in CHECKED if read_ledger().get(claim.id) in ("verified", "supported", "conditional")]
@@ -41,3 +43,16 @@ def test_the_base_lies_where_the_claim_speaks(claim: Claim) -> None:
 @pytest.mark.parametrize("claim", HOLD, ids=lambda c: c.id)
 def test_the_base_is_a_witness(claim: Claim) -> None:
     assert read(claim, claim.base, claim.rungs[0], 8).ok
+
+
+@pytest.mark.parametrize(
+    "decay", [{"training__eta": 0.3}, {"training__eta": 0.1, "training__eta_p": 0.25}], ids=["eta", "eta_p"]
+)
+@pytest.mark.parametrize("claim", HOLD, ids=lambda c: c.id)
+def test_what_another_decay_would_break_is_said(claim: Claim, decay: dict[str, Any]) -> None:
+    """Wherever a reader finds nothing said against a weight decay, the claim holds with one."""
+    assumptions = (*claim.states, *claim.needs)
+    drawn = [claim.base, *sample(claim, assumptions, 4, seed=0)]
+    for setting in (s.replace(**decay) for s in drawn):
+        if all(a.holds(setting) for a in assumptions) and can_ask(claim, setting, claim.rungs[0]):
+            assert read(claim, setting, claim.rungs[0], 8).ok, setting.to_json()
