@@ -10,6 +10,8 @@ from toy_claims import EQUAL, HOLDS, toy
 from derivations.assumption import Assumption
 from derivations.claim import Claim
 from derivations.registry import CLAIMS
+from dynamics.observe import normalised_commutator
+from dynamics.start import start
 from noncollapse.ledger import read_ledger
 from noncollapse.rungs import can_ask, read
 from noncollapse.search import allowed, sample
@@ -56,3 +58,14 @@ def test_what_another_decay_would_break_is_said(claim: Claim, decay: dict[str, A
     for setting in (s.replace(**decay) for s in drawn):
         if all(a.holds(setting) for a in assumptions) and can_ask(claim, setting, claim.rungs[0]):
             assert read(claim, setting, claim.rungs[0], 8).ok, setting.to_json()
+
+
+@pytest.mark.parametrize(
+    "name", ["tian-asymmetry-law", "tian-theorem3-equation", "tian-theorem3", "tian-normalised-alignment"]
+)
+def test_most_starts_of_a_claim_on_a_commutator_have_one(name: str) -> None:
+    """Where P and F commute they do so for ever, and every wrong theory of the commutator holds as well."""
+    drawn = sample(CLAIMS[name], CLAIMS[name].states, 40, seed=0)
+    starts = [start(s) for s in drawn]
+    telling = [float(normalised_commutator(W @ W.T, P)) > 0.01 for W, P, _ in starts]  # of a size of 1
+    assert sum(telling) > 0.9 * len(telling) and len(telling) > 30
