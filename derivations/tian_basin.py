@@ -111,7 +111,7 @@ FIXED_POINTS = Claim(
     vary={
         **ISOTROPIC_VARY,
         "network.k": (2, 1, 3),
-        "network.w0": (0.7, 0.3, 0.5, 1.2),
+        "network.w0": (0.7, 0.3, 0.5, 1.2, 0.05),  # 0.05: on either side of the saddle, as eta and alpha_p say
         "training.eta": (0.05, 0.0, 0.02, 0.1),
         "training.alpha_p": (2.0, 1.0, 0.5, 4.0),
         "seed": (0, 1, 2, 3),
