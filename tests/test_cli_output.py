@@ -111,6 +111,15 @@ def test_a_claim_read_by_people(say: Cli, results: Path) -> None:
     assert "nothing ran yet" in say("list", "--results", results / "none").out
 
 
+def test_a_line_of_the_note_that_states_nothing_is_no_open_claim(say: Cli, results: Path, tmp_path: Path) -> None:
+    (listed,) = (x for x in say("list", "--results", results).out.splitlines() if " other-difficulties " in x)
+    assert re.match(r"no claim +- +other-difficulties ", listed)
+    shown = say("show", "other-difficulties", "--results", results).out
+    assert shown.splitlines()[0].endswith("NO CLAIM") and "verdict:" not in shown
+    assert f"why: {CLAIMS['other-difficulties'].untestable}" in shown
+    assert say("verify", "other-difficulties", "-j", "1", "--results", tmp_path / "new").out.startswith("no claim ")
+
+
 def test_at_one_setting_no_record_is_written(say: Cli, results: Path) -> None:
     before = files(results)
     assert "holds" in say("verify", ONE, "--setting", AT, "--results", results).out
