@@ -19,7 +19,17 @@ from derivations.byol_mode_proofs import (
 )
 from derivations.byol_proofs import BOUNDED, ISOTROPIC_DESCENT
 from derivations.claim import Claim, Picture
-from derivations.common import COMMUTE, NO_DECAY, NONNEGATIVE_C, ONLINE, POSITIVE_C, PREDICTOR, STARTS, norm
+from derivations.common import (
+    COMMUTE,
+    EQUAL_DECAY,
+    NO_DECAY,
+    NONNEGATIVE_C,
+    ONLINE,
+    POSITIVE_C,
+    PREDICTOR,
+    STARTS,
+    norm,
+)
 from dynamics.run import Array, Run
 from dynamics.setting import Setting
 from dynamics.start import start
@@ -212,6 +222,7 @@ CLAIMS = (
         vary={**STRONG, **SCALES, "network.w0": (0.7, 0.1, 0.3, 1.1), "training.eta": (0.05, 0.0, 0.1, 0.2, 0.5)},
         states=(
             ONLINE,
+            EQUAL_DECAY,
             COMMUTE,
             POSITIVE_C,
             ON_PARABOLA,

@@ -6,7 +6,18 @@ from derivations.assumption import Assumption, Interval, Spectrum
 from derivations.byol_common import PREDICTORS, moments_of
 from derivations.byol_proofs import GRAD_P, GRAD_W, OPTIMAL, ORIGIN
 from derivations.claim import Claim, Picture
-from derivations.common import NOTE, PREDICTOR, ROTATIONS, SPECTRA, STARTS, norm, picture_singular_values, relative
+from derivations.common import (
+    EQUAL_DECAY,
+    NO_DECAY,
+    NOTE,
+    PREDICTOR,
+    ROTATIONS,
+    SPECTRA,
+    STARTS,
+    norm,
+    picture_singular_values,
+    relative,
+)
 from dynamics.observe import singular_values
 from dynamics.run import Array, Run
 
@@ -74,6 +85,7 @@ CLAIMS = (
         NOTE + "3.3",
         base=SHORT,
         vary=MATRIX_FLOW,
+        states=(NO_DECAY,),
         rungs=("flow", "descent", "sgd"),
         residual=flow_W,
         mutants={
@@ -93,6 +105,7 @@ CLAIMS = (
         NOTE + "3.3",
         base=SHORT,
         vary=MATRIX_FLOW,
+        states=(NO_DECAY,),
         rungs=("flow", "descent", "sgd"),
         residual=flow_P,
         mutants={
@@ -165,6 +178,7 @@ CLAIMS = (
         "corrects byol-collapse-fixed-point and byol-stationary-condition",
         base=SHORT.replace(network__start="zero"),
         vary={**SPECTRA, **ROTATIONS, **STARTS, **TARGETS, "training.eta": Interval(0.0, 0.4)},
+        states=(EQUAL_DECAY,),
         rungs=("flow", "descent", "sgd"),
         residual=origin_rests,
         mutants={

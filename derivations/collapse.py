@@ -128,6 +128,8 @@ CLAIMS = (
         needs=(DISCRETE,),
         residual=lambda run: run["H_constant"],
         mutants={"one nat": lambda run: run["H_constant"] - 1.0},
+        proof=(ENTROPY_ZERO,),
+        scope="any finite law",
         corrected_by="collapse-discrete-entropy",
         explains="A continuous embedding that shrinks to a point has differential entropy -infinity (log of its width); "
         "only the discrete entropy of the constant is 0.",

@@ -6,6 +6,7 @@ import numpy as np
 import sympy as sp
 
 from derivations.algebra import T, matrix, tr
+from derivations.assumption import Assumption
 from derivations.claim import Claim, Picture
 from derivations.common import NOTE
 from derivations.contrastive_proofs import SADDLE, WANG_ISOLA
@@ -22,6 +23,11 @@ AT_COLLAPSE = {
     "objective.temperature": (0.5, 0.1, 1.0),
     "seed": tuple(range(4)),
 }
+ROOM = Assumption(
+    "two-dimensions",
+    "the embeddings lie in d >= 2 dimensions: with one no direction leaves a unit vector, and the loss is flat there",
+    where=lambda s: s.get("views.d") >= 2,
+)
 SLOPE = 0.1  # a 1/K law read off K and 2K at these K has order 1 to within O(1/K), here below 0.1
 
 
@@ -47,10 +53,10 @@ def _gaps(paper: bool, *runs: Run) -> Array:
 
 
 def order_defect(*runs: Run, paper: bool = True, order: float = 1.0) -> Array:
-    """(R, 1) the order in 1/K of |L_K - log K - limit|, read off the last doubling of K, less `order`; a wrong limit leaves a
-    constant, of order 0."""
+    """(R, 1) what the order in 1/K of |L_K - log K - limit|, read off the last doubling of K, lacks of `order`; a wrong limit
+    leaves a constant, of order 0."""
     gaps = np.abs(_gaps(paper, *runs))
-    return (np.log2(gaps[:, -2] / gaps[:, -1]) - order)[:, None]
+    return (order - np.log2(gaps[:, -2] / gaps[:, -1]))[:, None]
 
 
 def limit_picture(*runs: Run, paper: bool = True) -> Picture:
@@ -132,6 +138,7 @@ CLAIMS = (
         vary={"views.d": (2, 3), "objective.temperature": (1.0, 0.5, 2.0), "seed": tuple(range(8))},
         rungs=("exact",),
         residual=lambda *runs: order_defect(*runs, paper=False),
+        bound=True,
         slack=lambda s: SLOPE,
         along=("objective.negatives", NEGATIVES),
         corrected_by="wang-isola-limit",
@@ -142,13 +149,15 @@ CLAIMS = (
     Claim(
         "wang-isola-limit",
         "2.2",
-        "As K grows, InfoNCE splits into alignment plus uniformity (Wang & Isola, Theorem 1)",
-        r"\mathcal L - \log K \to \tfrac1{2\tau}\mathrm E\|f-f^+\|^2 + \mathrm E_y\log\mathrm E_x e^{-\|f(x)-f(y)\|^2/2\tau}",
+        "As K grows, InfoNCE splits into alignment plus uniformity, up to 1/K (Wang & Isola, Theorem 1)",
+        r"\mathcal L - \log K = \tfrac1{2\tau}\mathrm E\|f-f^+\|^2 + \mathrm E_y\log\mathrm E_x e^{-\|f(x)-f(y)\|^2/2\tau} "
+        r"+ O(\tfrac1K)",
         "Wang & Isola 2020, Theorem 1; corrects alignment-uniformity-limit",
         base=POINTS,
         vary={"views.d": (2, 3), "objective.temperature": (1.0, 0.5, 2.0), "seed": tuple(range(8))},
         rungs=("exact",),
         residual=order_defect,
+        bound=True,
         slack=lambda s: SLOPE,
         along=("objective.negatives", NEGATIVES),
         mutants={
@@ -156,14 +165,16 @@ CLAIMS = (
             "the note's weights": lambda *r: order_defect(*r, paper=False),
         },
         proof=WANG_ISOLA,
-        scope="any law of unit vectors, any tau > 0; the bound on the rate is 1/K",
+        scope="any law of unit vectors, any tau > 0",
         picture=limit_picture,
+        explains="The theorem's limit with its rate. The numbers read the order in 1/K of what is left off the last doubling of K: "
+        "at least 1 where the limit is right, 0 beside any other.",
     ),
     Claim(
         "simclr-collapse-value",
         "4.1",
         "NT-Xent at collapse is log(2N-1)",
-        r"-\log\tfrac1{2N-1} > 0",
+        r"-\log\tfrac1{2N-1} > 0,\quad N \ge 2",
         NOTE + "4.1",
         base=COLLAPSED,
         vary=AT_COLLAPSE,
@@ -191,14 +202,15 @@ CLAIMS = (
         "simclr-collapse-saddle",
         "4.1",
         "Complete collapse is a saddle of NT-Xent: zero gradient, lowest curvature -2/(tau(2N-1))",
-        r"z_i = c,\ \|c\| = 1:\quad \nabla\mathcal L = 0,\quad \lambda_{min}(\nabla^2\mathcal L) = -\tfrac{2}{\tau(2N-1)}",
+        r"z_i = c \in \mathbb R^d,\ \|c\| = 1,\ d \ge 2,\ i \le 2N,\ N \ge 2:\quad \nabla\mathcal L = 0,\quad \lambda_{min}(\nabla^2\mathcal L) = -\tfrac{2}{\tau(2N-1)}",
         "corrects simclr-collapse-gradient",
         base=COLLAPSED,
-        vary=AT_COLLAPSE,
+        vary={**AT_COLLAPSE, "views.d": (2, 1, 3, 4)},
+        states=(ROOM,),
         rungs=("descent",),
         residual=saddle,
         mutants={"half the curvature": lambda r: saddle(r, 1.0)},
         proof=SADDLE,
-        scope="any N >= 2, tau, dimension d >= 2: the Hessian in the embeddings, for all directions; at |c| = 1, else over |c|²",
+        scope="any N >= 2, tau > 0, d >= 2: the Hessian in the embeddings, for all directions; at |c| = 1, else over |c|²",
     ),
 )

@@ -17,9 +17,9 @@ from derivations.assumptions_tian import (
     relative,
 )
 from derivations.claim import Claim, Picture, Transfer
-from derivations.common import ONLINE, norm
+from derivations.common import EQUAL_DECAY, ONLINE, norm
 from derivations.proof import Step
-from derivations.tian_symmetry import MATRIX_VARY, SYMMETRIC_START
+from derivations.tian_symmetry import APART_VARY, SYMMETRIC_START
 from dynamics.observe import normalised_commutator
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Setting, Training
@@ -95,8 +95,8 @@ THEOREM3_EQUATION = Claim(
     r"K=(1+\sigma^2)\big(\tfrac{\alpha_p}2F+P^2-\tfrac{\tau}{1+\sigma^2}P\big)+\tfrac32\eta I",
     source=f"{SOURCE}, Theorem 3, (9)",
     base=THEOREM3_BASE,
-    vary=MATRIX_VARY,
-    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, SYMMETRISED, SYMMETRIC_START),
+    vary=APART_VARY,
+    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, EQUAL_DECAY, SYMMETRISED, SYMMETRIC_START),
     residual=commutator_law,
     mutants={
         "eta for 3 eta / 2": lambda run: commutator_law(run, three_halves=1.0),
@@ -126,7 +126,7 @@ THEOREM3 = Claim(
     statement=r"\|[F,P](t)\|_F\le\|[F,P](0)\|_F\,\exp\Big(-2\int_0^t\lambda_{\min}(K)\Big)",
     source=f"{SOURCE}, Theorem 3, in its time-resolved form",
     base=THEOREM3_BASE,
-    vary=MATRIX_VARY,
+    vary=APART_VARY,
     states=THEOREM3_EQUATION.states,
     rungs=("flow", "descent"),
     residual=commutator_bound,

@@ -19,7 +19,7 @@ from derivations.assumptions_tian import (
 )
 from derivations.byol_mode_proofs import BALANCE, PARABOLA_SPEED, REDUCTION
 from derivations.claim import Claim, Picture
-from derivations.common import ONLINE, final_share
+from derivations.common import EQUAL_DECAY, ONLINE, final_share
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Setting, Training
@@ -111,12 +111,12 @@ FIXED_POINTS = Claim(
     vary={
         **ISOTROPIC_VARY,
         "network.k": (2, 1, 3),
-        "network.w0": (0.7, 0.3, 0.5, 1.2),
+        "network.w0": (0.7, 0.3, 0.5, 1.2, 0.05),  # 0.05: on either side of the saddle, as eta and alpha_p say
         "training.eta": (0.05, 0.0, 0.02, 0.1),
         "training.alpha_p": (2.0, 1.0, 0.5, 4.0),
         "seed": (0, 1, 2, 3),
     },
-    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, PARABOLA, DISTANCE, ABOVE),
+    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, EQUAL_DECAY, PARABOLA, DISTANCE, ABOVE),
     residual=limit,
     slack=limit_slack,
     mutants={
@@ -173,7 +173,7 @@ TRIVIAL_BASIN = Claim(
         "training.eta": (0.16, 0.14, 0.18),
         "seed": (0, 1, 2, 3),
     },
-    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, ALIGNED, DISTANCE, BELOW),
+    states=(STOP_GRADIENT, ONLINE, ISOTROPIC, EQUAL_DECAY, ALIGNED, DISTANCE, BELOW),
     needs=(PARABOLA,),
     residual=final_share,
     slack=basin_slack,

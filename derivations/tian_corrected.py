@@ -13,7 +13,7 @@ from derivations.claim import Claim, Picture
 from derivations.common import EXCHANGEABLE, NO_DECAY, ONLINE, norm
 from derivations.proof import Step
 from derivations.tian_align import SYMMETRIC, THEOREM3, THEOREM3_EQUATION, generator
-from derivations.tian_symmetry import MATRIX_VARY
+from derivations.tian_symmetry import APART_VARY
 from dynamics.observe import normalised_commutator, singular_values
 from dynamics.run import Array, Run
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
@@ -65,7 +65,7 @@ ALIGNED_SPACES = Claim(
     statement=r"\frac{d}{dt}\ln\frac{\|[F,P]\|}{\|F\|\,\|P\|}\le-\Big(2\lambda_{\min}(K)+\frac{d}{dt}\ln\|F\|\,\|P\|\Big)",
     source="corrects tian-theorem3-alignment",
     base=isotropic(3, 3, Network(start="symmetric"), SYMMETRIC, Training(t_end=6.0, eta=0.5, alpha_p=2.0)),
-    vary={**MATRIX_VARY, "training.eta": (0.5, 0.1, 0.0, 0.02, 0.8)},
+    vary={**APART_VARY, "training.eta": (0.5, 0.1, 0.0, 0.02, 0.8)},
     states=THEOREM3_EQUATION.states,
     residual=alignment_bound,
     bound=True,

@@ -9,7 +9,7 @@ from derivations.assumption import Assumption
 from derivations.assumptions_tian import ISOTROPIC, ISOTROPIC_VARY, PARABOLA, SOURCE, STOP_GRADIENT, isotropic
 from derivations.byol_mode_proofs import REDUCTION
 from derivations.claim import Claim
-from derivations.common import norm
+from derivations.common import EQUAL_DECAY, norm
 from derivations.proof import Step
 from derivations.tian_basin import (
     ABOVE,
@@ -89,7 +89,7 @@ EMA = Claim(
     vary={
         **ISOTROPIC_VARY,
         "network.k": (2, 1, 3),
-        "network.w0": (0.7, 0.5, 1.0),
+        "network.w0": (0.7, 0.5, 1.0, 0.05),  # 0.05: on either side of the saddle, as eta and alpha_p say
         "training.eta": (0.05, 0.0, 0.02, 0.08),
         "training.alpha_p": (2.0, 1.0, 0.5),
         "training.beta": (0.7, 1.0, 2.0),
@@ -98,6 +98,7 @@ EMA = Claim(
     states=(
         STOP_GRADIENT,
         ISOTROPIC,
+        EQUAL_DECAY,
         PARABOLA,
         DISTANCE,
         ABOVE,

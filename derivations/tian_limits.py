@@ -62,9 +62,10 @@ def _isotropic_kappa(gain: sp.Expr) -> sp.Expr:
 THRESHOLD = Claim(
     id="tian-weight-decay-threshold",
     section="T3.2",
-    title="Beyond a threshold of weight decay only collapse is left",
-    statement=r"\eta>\frac{\tau^2}{4(1+\sigma^2)}\ \Rightarrow\ W\to 0:\quad "
-    r"\|W(t)\|\le\|W(0)\|\,e^{-(\eta-\kappa/4)t},\ \kappa=\lambda_{\max}(C^\top A^{-1}C)=\tfrac{1}{1+\sigma^2}",
+    title="Beyond a threshold of weight decay, on isotropic views 1/4(1+sigma²), only collapse is left",
+    statement=r"\eta>\tfrac\kappa4\ \Rightarrow\ W\to 0:\quad "
+    r"\|W(t)\|\le\|W(0)\|\,e^{-(\eta-\kappa/4)t},\ \kappa=\lambda_{\max}(C^\top A^{-1}C);\qquad "
+    r"X=I,\ X'=\sigma^2I:\ \kappa=\tfrac{1}{1+\sigma^2}",
     source=f"{SOURCE}, section 3.2 and Observation 5",
     base=isotropic(2, 2, Network(start="parabola", w0=0.4, p0=0.4), Objective(), Training(t_end=8.0, eta=0.25)),
     vary={
@@ -107,8 +108,8 @@ THRESHOLD = Claim(
         says="strong weight decay leaves less variance than the usual one",
         gauge=final_log_ratio("simsiam-mlp", "simsiam-mlp-strong-decay"),
     ),
-    explains="The paper shows it for one aligned mode on the parabola; completing a square gives the same threshold "
-    "for every start and every second moment, aligned or not. The proof needs V = W: with a moving target the "
+    explains="The paper shows eta > tau²/4(1+sigma²) for one aligned mode on the parabola, on isotropic data; completing a "
+    "square gives the same threshold at tau = 1 for every start, and κ/4 for every second moment. The proof needs V = W: with a moving target the "
     "non-zero fixed points vanish at the same eta, but tau may exceed 1 on the way and no such bound on ‖W‖ follows.",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import sympy as sp
 
+from derivations.algebra import T, matrix, rewrite, tr
 from derivations.assumption import Assumption, Domain
 from derivations.assumptions_tian import (
     ALIGNED,
@@ -25,6 +26,7 @@ from derivations.common import EQUAL_DECAY, norm
 from derivations.proof import Step
 from dynamics.run import Array, Run
 from dynamics.setting import Network, Objective, Training
+from dynamics.start import start
 
 p, w, v, a, alpha_p, beta, eta = sp.symbols("p w v a alpha_p beta eta", positive=True)
 
@@ -157,6 +159,24 @@ def _shared_picture(run: Run) -> Picture:
     )
 
 
+ONE_MODE = Assumption(
+    "one mode", "min(k, d) = 1: a single mode, a single ratio", where=lambda s: 1 in start(s)[0].shape
+)
+
+
+def _one_ratio(others: int) -> sp.Expr:
+    """V - tau W, tau = ⟨V, W⟩ / ‖W‖², for W = w u yᵀ, V = ν u yᵀ of unit columns u, y; beside `others` of a second mode that grew
+    half as much."""
+    u, y, u_, y_ = (matrix(name) for name in ("u", "y", "u'", "y'"))
+    nu = sp.Symbol("nu")
+    units: dict[sp.Expr, sp.Expr | int] = {T(y) * y: 1, T(y_) * y_: 1, T(y) * y_: 0, T(y_) * y: 0}
+    W_ = w * u * T(y) + others * w * u_ * T(y_) / 2
+    V_ = nu * u * T(y) + others * nu * u_ * T(y_)
+    lengths = [(tr(u * T(u)), 1), (tr(u_ * T(u_)), 1)]
+    tau_ = tr(rewrite(V_ * T(W_), units)).subs(lengths) / tr(rewrite(W_ * T(W_), units)).subs(lengths)
+    return sp.expand(V_ - tau_ * W_)
+
+
 SHARED_TAU = Claim(
     id="tian-shared-tau",
     section="T3.1",
@@ -166,9 +186,18 @@ SHARED_TAU = Claim(
     base=EMA_BASE.replace(network__k=1),
     vary=MODE_VARY,
     states=AFTER_ALIGNMENT,
-    needs=(Assumption("one mode", "k = 1: a single mode, a single ratio", only={"network.k": (1,)}),),
+    needs=(ONE_MODE,),
     residual=one_tau,
     mutants={"the target vanishes": lambda run: relative(run["V"], norm(run["W"]))},
+    proof=(
+        REDUCTION,
+        Step(
+            r"W=w\,uy^\top,\ W_a=\nu\,uy^\top:\ W_a=\tau W,\ \tau=\nu/w=\langle W_a,W\rangle/\|W\|^2",
+            lambda: _one_ratio(0),
+            lambda: _one_ratio(1),
+        ),
+    ),
+    scope="one mode, min(k, d) = 1, which aligned starts on isotropic data make exact; any target, beta and eta",
     corrected_by="tian-theorem4",
     picture=_shared_picture,
     explains="A start with V = tau W leaves this set at once: the target averages over a past in which the modes of W "

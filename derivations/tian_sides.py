@@ -9,7 +9,7 @@ from derivations.assumption import Assumption
 from derivations.assumptions_tian import ALIGNED, ISOTROPIC, ISOTROPIC_VARY, STOP_GRADIENT, a_of, isotropic
 from derivations.byol_mode_proofs import BALANCE, MODE_P, REDUCTION, a, alpha, c, p, w
 from derivations.claim import Claim, Picture
-from derivations.common import ONLINE
+from derivations.common import EQUAL_DECAY, ONLINE
 from derivations.proof import Step
 from derivations.tian_basin import DISTANCE, FACTORS, live, root, start_modes
 from dynamics.run import Array, Run
@@ -97,6 +97,7 @@ SIDES = Claim(
         STOP_GRADIENT,
         ONLINE,
         ISOTROPIC,
+        EQUAL_DECAY,
         ALIGNED,
         DISTANCE,
         Assumption("weight decay", "eta > 0: without it the offset stays", where=lambda s: s.training.eta > 0),

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim without its mathematics; module: the file of derivations/ that holds it."""
+    """A claim without its mathematics; untestable: why nothing can be run, or ""; module: the file of derivations/ that holds it."""
 
     id: str
     section: str
     title: str
     corrected_by: str | None
+    untestable: str
     module: str
 
 
@@ -42,7 +43,9 @@ def catalogue() -> tuple[Entry, ...]:
     except (OSError, ValueError, TypeError):
         pass  # not built yet, or damaged: built below
     CLAIMS, MODULES = _registered()
-    entries = tuple(Entry(c.id, c.section, c.title, c.corrected_by, MODULES[c.id]) for c in CLAIMS.values())
+    entries = tuple(
+        Entry(c.id, c.section, c.title, c.corrected_by, c.untestable, MODULES[c.id]) for c in CLAIMS.values()
+    )
     try:
         with whole(path) as part:
             part.write_text(json.dumps([dataclasses.asdict(e) for e in entries]), encoding="utf-8")

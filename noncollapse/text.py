@@ -29,19 +29,24 @@ def _row(claim: Entry, results: Path, published: str | None) -> dict[str, Any]:
     return {
         "id": claim.id, "section": claim.section, "title": claim.title,
         "verdict": record["verdict"] if record else "unreadable" if unreadable else "open", "published": published,
-        "corrected_by": claim.corrected_by, "proved": bool(record and record.get("proved")),
+        "corrected_by": claim.corrected_by, "untestable": claim.untestable, "proved": bool(record and record.get("proved")),
         "transfer": transfer["outcome"] if transfer else None,
         "stale": bool(record and records.is_stale(record)), "budget": record["provenance"]["budget"] if record else None,
         "unreadable": unreadable,
     }  # fmt: skip
 
 
+def word(row: dict[str, Any]) -> str:
+    """The verdict for people. A line of the note that states nothing is open for ever, and no claim."""
+    return "no claim" if row["untestable"] else row["verdict"]
+
+
 def page(d: dict[str, Any]) -> list[str]:
     """A claim as lines for a terminal."""
     unproved = " (not proved)" if d["verdict"] == "conditional" and not d["proved"] else ""
-    head = f"{d['id']}  ({d['section']})  {d['verdict'].upper()}{unproved}" + ("  [stale]" if d["stale"] else "")
-    out = [head, f"  {d['title']}", f"  {d['statement']}", f"  source: {d['source']}"]
-    out += [f"  verdict: {d['reason']}"] if d["reason"] else []
+    head = f"{d['id']}  ({d['section']})  {word(d).upper()}{unproved}" + ("  [stale]" if d["stale"] else "")
+    out = [head, f"  {d['title']}", *([f"  {d['statement']}"] if d["statement"] else []), f"  source: {d['source']}"]
+    out += [f"  verdict: {d['reason']}"] if d["reason"] and not d["untestable"] else []
     out += [f"  states: {a['says']}" for a in d["assumptions"]["stated"]]
     out += [f"  needs:  {a['says']}" for a in d["assumptions"]["needed"]]
     out += [f"  scope:  {d['scope']}"] if d["scope"] else []

@@ -10,6 +10,7 @@ import pytest
 from cli_cases import AT, DONE, ONE, Cli, files
 
 from derivations.registry import CLAIMS
+from noncollapse.text import page
 
 
 def test_the_deep_rung_alone_says_what_deep_networks_did(say: Cli, results: Path) -> None:
@@ -43,8 +44,10 @@ def test_list_as_json(say: Cli, results: Path) -> None:
 
 
 def test_show_says_scope_and_what_is_not_proved(say: Cli, results: Path) -> None:
-    shown = say("show", "collapse-entropy", "--results", results).out  # conditional, without a proof
-    assert "CONDITIONAL (not proved)" in shown.splitlines()[0]
+    shown = say("show", "collapse-entropy", "--results", results).out  # conditional, with a proof
+    assert shown.splitlines()[0].endswith("CONDITIONAL")
+    data = json.loads(say("show", "collapse-entropy", "--json", "--results", results).out)
+    assert page(data | {"proved": False})[0].endswith("CONDITIONAL (not proved)")
     shown = say("show", "invariance-flow", "--results", results).out
     assert "not proved" not in shown
     assert f"scope:  {CLAIMS['invariance-flow'].scope}" in shown
@@ -106,6 +109,15 @@ def test_a_claim_read_by_people(say: Cli, results: Path) -> None:
     assert all(i in listed for i in CLAIMS)
     assert "nothing ran yet" not in listed
     assert "nothing ran yet" in say("list", "--results", results / "none").out
+
+
+def test_a_line_of_the_note_that_states_nothing_is_no_open_claim(say: Cli, results: Path, tmp_path: Path) -> None:
+    (listed,) = (x for x in say("list", "--results", results).out.splitlines() if " other-difficulties " in x)
+    assert re.match(r"no claim +- +other-difficulties ", listed)
+    shown = say("show", "other-difficulties", "--results", results).out
+    assert shown.splitlines()[0].endswith("NO CLAIM") and "verdict:" not in shown
+    assert f"why: {CLAIMS['other-difficulties'].untestable}" in shown
+    assert say("verify", "other-difficulties", "-j", "1", "--results", tmp_path / "new").out.startswith("no claim ")
 
 
 def test_at_one_setting_no_record_is_written(say: Cli, results: Path) -> None:

@@ -101,20 +101,19 @@ def test_one_rung_that_cannot_be_read_costs_no_other(capsys) -> None:
 
 def test_a_sweep_reads_as_verify_does(capsys, tmp_path: Path) -> None:
     words = ["sweep", "invariance-flow", "--rung", "flow", "--over", "training.eta=0,0.5", "--setting",
-             '{"network": {"w0": 0.5}}', "--engine", "processes:1", "--results", str(tmp_path)]  # fmt: skip
+             '{"training": {"alpha_p": 2.0}}', "--engine", "processes:1", "--results", str(tmp_path)]  # fmt: skip
     assert cli.main([*words, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    base = CLAIMS["invariance-flow"].base.replace(network__w0=0.5)
     for row, eta in zip(rows, (0.0, 0.5), strict=True):
-        (alone,) = json.loads(at(capsys, "invariance-flow", {"network": {"w0": 0.5}, "training": {"eta": eta}},
+        (alone,) = json.loads(at(capsys, "invariance-flow", {"training": {"alpha_p": 2.0, "eta": eta}},
                                  "--rung", "flow", "--json")[1])  # fmt: skip
         assert {k: row[k] for k in ("ok", "assumptions_unmet", "differs")} == {
             k: alone[k] for k in ("ok", "assumptions_unmet", "differs")
         }
         assert row["residual"] == pytest.approx(alone["residual"], rel=1e-9)  # the same code in another process
-    assert base.training.eta == 0.0 and rows[1]["differs"] == {"training.eta": 0.0}
+    assert rows[1]["differs"] == {"training.alpha_p": 1.0} and rows[1]["assumptions_unmet"] == ["no-weight-decay"]
     assert cli.main(words) == 0
-    assert "(outside: the claim is about training.eta = 0.0)" in capsys.readouterr().out
+    assert "(outside: no-weight-decay; the claim is about training.alpha_p = 1.0)" in capsys.readouterr().out
 
 
 def test_a_note_is_printed_beside_a_residual_over_its_tolerance(capsys) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,22 @@ def test_the_note_s_limit_is_its_formula_where_nothing_commutes() -> None:
     formula = m.C.T @ np.linalg.solve(m.A, m.C) @ np.linalg.inv(m.A)
     found = byol_limits.gram_limit(run)[0, 0]
     np.testing.assert_allclose(found, -formula / np.linalg.norm(formula), rtol=1e-12)  # two inverses of condition 5
+
+
+@pytest.mark.parametrize(("rest", "lacks"), [(lambda K: 1 / K, 0.0), (lambda K: 1 / K**2, -1.0), (lambda K: 1.0, 1.0)])
+def test_the_remainder_of_info_nce_is_held_to_an_order_of_at_least_one(
+    rest: Callable[[float], float], lacks: float
+) -> None:
+    """O(1/K) allows 1/K²; a constant is the trace of a wrong limit. z = z⁺ = e_1 makes the limit 0."""
+    z = np.array([[1.0, 0.0]])[None, None]
+
+    def run(K: int) -> Run:
+        setting = contrastive.POINTS.replace(objective__negatives=K)
+        obs = {"z": z, "z_plus": z, "loss": np.full((1, 1), np.log(K) + rest(K))}
+        return Run(setting, "exact", np.zeros(1), obs)
+
+    found = contrastive.order_defect(*map(run, contrastive.NEGATIVES))
+    np.testing.assert_allclose(found, [[lacks]], atol=1e-10)  # rounding of log K beside 1/K² = 6e-5
 
 
 @pytest.mark.parametrize(("paper", "align", "exponent"), [(False, 1.0, 0.5), (True, 0.25, 1.0)])

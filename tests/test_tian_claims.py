@@ -139,6 +139,15 @@ def test_the_supplement_s_balance_holds_only_for_equal_rates() -> None:
     assert reading(claim, claim.base.replace(training__alpha_p=1.0)) <= TOLERANCE
 
 
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (1, 3), (3, 1), (2, 2), (2, 3), (3, 2)])
+def test_an_averaged_target_is_one_scalar_times_an_encoder_of_one_mode_alone(k: int, d: int) -> None:
+    claim = CLAIMS["tian-shared-tau"]
+    setting = claim.base.replace(network__k=k, views__signal=(1.0,) * d, views__noise=(0.25,) * d)
+    one = min(k, d) == 1
+    assert all(a.holds(setting) for a in claim.needs) == one
+    assert (reading(claim, setting) <= TOLERANCE) == one
+
+
 def test_no_predictor_has_a_closed_form_in_its_whole_domain() -> None:
     claim = CLAIMS["tian-no-predictor"]
     for setting in sample(claim, claim.states, 6, seed=2):

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from noncollapse.text import rows
+    from noncollapse.text import rows, word
 
     table = rows(args.results)
     for line in (r["unreadable"] for r in table if r["unreadable"]):
@@ -22,8 +22,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"{'verdict':<12} {'ledger':<12} {'id':<34} {'section':<9} title")
     for r in table:
-        mark = "*" if r["stale"] else " "
-        print(f"{r['verdict'] + mark:<12} {r['published'] or '-':<12} {r['id']:<34} {r['section']:<9} {r['title']}")
+        mark, published = "*" if r["stale"] else " ", "" if r["untestable"] else r["published"]
+        print(f"{word(r) + mark:<12} {published or '-':<12} {r['id']:<34} {r['section']:<9} {r['title']}")
     if any(r["stale"] for r in table):
         print("* stale: the sources changed since this record was made")
     if not any(r["budget"] or r["unreadable"] for r in table):

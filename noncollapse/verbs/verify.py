@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _judged(args: argparse.Namespace, ids: Sequence[str], errors: Sequence[str]) -> int:
     """The verdicts beside the ledger's."""
     from noncollapse.ledger import differences, publish, read_ledger
-    from noncollapse.text import rows
+    from noncollapse.text import rows, word
     from noncollapse.verify import load_or_none
 
     records = {i: r for i in ids if (r := load_or_none(args.results, i)) is not None}
@@ -75,7 +75,7 @@ def _judged(args: argparse.Namespace, ids: Sequence[str], errors: Sequence[str])
         print(json.dumps({"claims": table, "differences": wrong, "errors": errors}, indent=1))
     else:
         for shown in table:
-            print(f"{shown['verdict']:<12} {shown['id']:<34} {shown['title']}")
+            print(f"{word(shown):<12} {shown['id']:<34} {shown['title']}")
     for line in [*errors, *wrong]:
         print(f"noncollapse: {line}", file=sys.stderr)
     return 1 if errors or wrong else 0
