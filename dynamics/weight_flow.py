@@ -61,8 +61,7 @@ def integrated(
     for i in may:
         W, _, V = pack.split(paths[i].y)
         if dips.lost(W, V, atol):
-            alone = tuple(X[i : i + 1] for X in start)
-            paths[i] = _followed(settings[i], (alone[0], alone[1], alone[2]), every, levels, exponents[i])
+            paths[i] = _followed(settings[i], _own(start, i), every, levels, exponents[i])
     shown = np.searchsorted(every, t)
     return [replace(path, y=path.y[shown]) for path in paths]
 
@@ -102,9 +101,29 @@ def _integrated(
         return np.log(np.maximum(np.linalg.norm(pack.split(y)[0], axis=(1, 2)), TINY)) - size0
 
     events = tuple(lambda y, level=level: grown(y) - np.log(level) for level in levels)
-    out = integrate(field, pack.join(W0, P0, V0), t, atol=atol, events=events)
+    try:
+        out = integrate(field, pack.join(W0, P0, V0), t, atol=atol, events=events)
+    except SolverError:
+        if len(settings) == 1:
+            raise
+        return [_one_of_many(settings, i, start, t, levels, atol) for i in range(len(settings))]
     facts = {"method": out.method, "evaluations": out.evaluations}
     return [Path(out.y[:, i], tuple(e[i] for e in out.event_times), dict(facts)) for i in range(len(W0))]
+
+
+def _one_of_many(
+    settings: Sequence[Setting], i: int, start: Start, t: Array, levels: Sequence[float], atol: float
+) -> Path:
+    """Member i by itself: what is too stiff for all together, in steps that suit every one, may be mild for each."""
+    try:
+        return _integrated(settings[i : i + 1], Stacked.of(settings[i : i + 1]), _own(start, i), t, levels, atol)[0]
+    except SolverError as error:
+        raise SolverError(f"member {i} of {len(settings)}: {error}") from None
+
+
+def _own(start: Start, i: int) -> Start:
+    W, P, V = (X[i : i + 1] for X in start)
+    return W, P, V
 
 
 def _tolerance(W0: Array) -> float:

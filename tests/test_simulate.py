@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from matrix_cases import GLOBAL, distance
 
-from dynamics import invariance
+from dynamics import invariance, weight_flow
 from dynamics.setting import GaussianViews, Network, Objective, Setting, Training
-from dynamics.simulate import exact, flow
+from dynamics.simulate import exact, flow, flow_batch
+from dynamics.solver import SolverError
 from dynamics.views import moments
 
 VIEWS = GaussianViews((1.0, 0.5), (0.3, 0.2))
@@ -54,3 +55,23 @@ def test_the_loss_of_a_run_is_half_the_mean_square(views: GaussianViews, target:
     M = np.block([[m.A, m.C], [m.C.T, m.B]])
     J = np.trace(gap @ M @ gap.mT, axis1=-2, axis2=-1) / 2
     np.testing.assert_allclose(run["loss"], J, rtol=1e-12)  # rounding: no term is far above J here
+
+
+def test_members_too_stiff_for_common_steps_are_integrated_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that fails by itself is named."""
+    plain, most = weight_flow.integrate, 1
+
+    def strained(field, y0, t, **how):
+        if len(y0) > most:
+            raise SolverError("too stiff: give a smaller t_end")
+        return plain(field, y0, t, **how)
+
+    monkeypatch.setattr(weight_flow, "integrate", strained)
+    settings = [Setting(seed=seed).replace(training__eta=0.1 * seed) for seed in (1, 2, 3)]
+    for setting, run in zip(settings, flow_batch(settings), strict=True):
+        assert np.array_equal(run["W"], flow(setting)["W"]) and run.facts == flow(setting).facts
+    most = 0
+    with pytest.raises(SolverError, match=r"^member 0 of 3: too stiff: give a smaller t_end"):
+        flow_batch(settings)
+    with pytest.raises(SolverError, match=r"^too stiff"):
+        flow(settings[0])
