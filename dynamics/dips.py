@@ -64,6 +64,12 @@ def lost(W: Array, V: Array, atol: float) -> bool:
     return bool((_counts(sizes) & (sizes * atol > LAW * np.minimum.accumulate(sizes, axis=0))).any())
 
 
+def faint(W: Array, atol: float) -> bool:
+    """Whether W (T, n) that started as more than 0 falls to where an error of atol is more than LAW of it."""
+    sizes = np.linalg.norm(W, axis=1)
+    return bool(sizes[0] > 0 and sizes.min() * LAW < atol)
+
+
 def blurred(W: Array, P: Array, V: Array, exponent: float) -> bool:
     """Whether, with an atol of FOLLOWED, rounding of the largest weights did the same to one beside them, or one fell below TINY
     that may return by e^exponent. Weights of which no two share a row or a column have no part in each other's rounding."""

@@ -30,7 +30,8 @@ class NoClosedForm(ValueError):
 def flow(setting: Setting, timed: bool = True) -> Run:
     """The Run of one Setting's gradient flow, integrated at rtol 1e-10; see `flow_batch`.
 
-    Weights below atol, 1e-14 for starts of order 1, have no digits; where one grows again it is integrated by rtol alone.
+    Weights below atol, 1e-14 for starts of order 1, have no digits; where one grows again, or an optimal predictor needs them,
+    they are integrated by rtol alone.
     """
     return flow_batch([setting], timed)[0]
 
@@ -98,7 +99,7 @@ def _observed(problem: Stacked, W: Array, P: Array, V: Array) -> dict[str, Array
     dW, dP, dV = along.velocity(W, P, V)
     if o.target == "online":
         V = W
-    if o.predictor == "optimal" and o.loss == "predictor":
+    if problem.optimal:
         P = predictor.optimal_predictor(W, V, *along.roots)
     return {"W": W, "P": P, "V": V, "loss": along.loss(W, P, V), "dW": dW, "dP": dP, "dV": dV}
 

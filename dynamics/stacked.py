@@ -51,6 +51,12 @@ class Stacked:
         arrays = (self.A, self.B, self.C, self.alpha_p, self.eta, self.eta_p, self.beta)
         return Stacked(self.setting, *(X[:, None] for X in arrays))
 
+    @property
+    def optimal(self) -> bool:
+        """Whether P is at its optimum at every state."""
+        o = self.setting.objective
+        return o.loss == "predictor" and o.predictor == "optimal"
+
     @cached_property
     def roots(self) -> tuple[Array, Array]:
         """R and K of `predictor.optimal_predictor`."""
@@ -64,7 +70,7 @@ class Stacked:
             dW = invariance.field(W, S, self.eta)
             return dW, np.zeros_like(P), predictor.target_field(W, V, self.beta) if o.target == "ema" else dW
         V = V if o.target == "ema" else W
-        if o.predictor == "optimal":
+        if self.optimal:
             P = predictor.optimal_predictor(W, V, *self.roots)
         dW, dP = predictor.field(W, P, V, self.A, self.C, self.alpha_p, self.eta, self.eta_p)
         if not o.stop_gradient and o.target == "online":

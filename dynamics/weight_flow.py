@@ -48,10 +48,17 @@ def integrated(
 ) -> list[Path]:
     """The path of every member over t.
 
-    Weights that fell below what atol resolves and grew again (`dynamics.dips`) are integrated once more, by rtol alone, which a
-    fact, "dip", says. Raises SolverError where that cannot be done, or their digits are lost to rounding.
+    Weights that fell below what atol resolves, and grew again (`dynamics.dips`) or have an optimal predictor, a ratio that needs
+    their digits, are integrated once more, by rtol alone, which a fact, "dip", says. Raises SolverError where that cannot be done,
+    or their digits are lost to rounding.
     """
     moving, atol = len(t) > 1, _tolerance(start[0])
+    if problem.optimal:
+        paths = _integrated(settings, problem, start, t, levels, atol)
+        return [
+            _faint(s, _own(start, i), t, levels) if dips.faint(path.y[:, : start[0][i].size], atol) else path
+            for i, (s, path) in enumerate(zip(settings, paths, strict=True))
+        ]
     exponents = [dips.growth(problem, i, s) if moving else 0.0 for i, s in enumerate(settings)]
     may = [i for i, exponent in enumerate(exponents) if exponent]
     if not may:
@@ -69,15 +76,30 @@ def integrated(
 def _followed(setting: Setting, start: Start, t: Array, levels: Sequence[float], exponent: float) -> Path:
     """A member whose weights dip and may grow again by e^exponent, by rtol alone."""
     lost = "a weight falls below what an absolute tolerance resolves, and grows again"
-    try:
-        path = _integrated([setting], Stacked.of([setting]), start, t, levels, dips.FOLLOWED)[0]
-    except SolverError as error:
-        raise SolverError(f"{lost}; followed by the relative one alone, {error}") from None
+    path = _by_rtol_alone(setting, start, t, levels, lost)
     if dips.blurred(*Packing(start[0].shape[1:]).split(path.y), exponent):
         raise SolverError(
             f"{lost}, and its digits are lost to rounding: give more weight decay, a smaller network.p0 or a smaller t_end "
             "(dynamics.phases follows one mode)"
         )
+    return path
+
+
+def _faint(setting: Setting, start: Start, t: Array, levels: Sequence[float]) -> Path:
+    """A member whose optimal predictor needs digits of W where it is small, by rtol alone."""
+    lost = "W falls below what an absolute tolerance resolves, and an optimal predictor needs its digits"
+    path = _by_rtol_alone(setting, start, t, levels, lost)
+    if dips.faint(path.y[:, : start[0].size], dips.FOLLOWED):
+        raise SolverError(f"{lost}, which leave the range of numbers: give less weight decay or a smaller t_end")
+    return path
+
+
+def _by_rtol_alone(setting: Setting, start: Start, t: Array, levels: Sequence[float], lost: str) -> Path:
+    """A member by rtol alone; `lost` says why, in its fact "dip" and where that fails."""
+    try:
+        path = _integrated([setting], Stacked.of([setting]), start, t, levels, dips.FOLLOWED)[0]
+    except SolverError as error:
+        raise SolverError(f"{lost}; followed by the relative one alone, {error}") from None
     return replace(path, facts=path.facts | {"dip": f"{lost}: integrated by the relative one alone"})
 
 
