@@ -53,9 +53,12 @@ def end(problem: Stacked, i: int, P0: Array, t_end: float) -> float:
 
 def looks(ends: Sequence[float]) -> Array:
     """Times at which dips of members with these ends are seen: each time t by steps of t/LOOKS, or of the first end's."""
-    first, last = min(ends), max(ends)
-    more = int(np.ceil(LOOKS * np.log(last / first))) if first < last else 0
-    return np.concatenate([np.linspace(0.0, first, LOOKS), np.geomspace(first, last, more + 1)])
+    moving = [end for end in ends if end] or [0.0]  # P = 0 has nothing to lose
+    first, last = min(moving), max(moving)
+    early = np.linspace(0.0, first, LOOKS)
+    if first == last:
+        return early
+    return np.append(early, np.geomspace(first, last, 1 + int(np.ceil(LOOKS * np.log(last / first)))))
 
 
 def lost(W: Array, V: Array, atol: float) -> bool:

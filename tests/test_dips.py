@@ -55,13 +55,22 @@ def test_members_of_a_batch_are_followed_and_only_those_that_dip() -> None:
 
 
 def test_looks_are_as_dense_for_the_first_end_as_for_the_last() -> None:
-    ends = [3.0, 100.0, 7.0, 3.0]
+    ends = [3.0, 100.0, 0.0, 7.0, 3.0]
     looks = np.unique(dips.looks(ends))
     assert looks[0] == 0 and looks[-1] == pytest.approx(100)  # up to geomspace's rounding
-    for end in ends:  # a bottom lies somewhere before its end: seen to a hundredth of the exponent by steps of end/63
+    for end in filter(
+        None, ends
+    ):  # a bottom lies somewhere before its end: seen to a hundredth of the exponent by steps of end/63
         assert np.diff(looks[looks < 1.001 * end]).max() < 1.001 * end / (dips.LOOKS - 1)  # 1.001: rounding of the ends
     assert len(looks) < dips.LOOKS * (2 + np.log(100 / 3))  # and not 64 for every member
     assert np.array_equal(np.unique(dips.looks([5.0])), np.linspace(0, 5, dips.LOOKS))
+    assert not dips.looks([0.0]).any()
+
+
+def test_a_member_without_predictor_weights_sits_beside_others() -> None:
+    still = mode(2.2, 0.01, 199.0).replace(network__p0=0.0, network__w0=0.0)
+    runs = flow_batch([still, mode(2.2, 0.01, 199.0)])
+    assert not runs[0]["W"].any() and "dip" in runs[1].facts
 
 
 def two(noise: float, angle: float, p0: float) -> Setting:
