@@ -46,6 +46,10 @@ def refused(words: tuple[str, ...], results: Path, capsys: pytest.CaptureFixture
         (("simclr", *TINY, "--seed", str(2**64)), "give one below 2^64"),
         (("simclr", *TINY, "--width", str(2**63)), "give one below 2^63"),
         (("simclr", *TINY, "--width", str(2**62)), "memory is too small"),
+        (("simclr", *TINY, "--lr", "1e300"), "lr is 1e+300 for some parameters: float32 holds up to 1e+36"),
+        (("simclr", *TINY, "--weight-decay", "1e300", "--optimiser", "sgd"), "weight_decay is 1e+300 for some"),
+        (("simsiam", *TINY, "--set", "predictor_rate=1e300"), "lr is 1e+297 for some parameters"),
+        (("simclr", *TINY, "--records", "1000000000000"), "records is 1000000000000: give at most 1000000"),
         (("byol", *TINY, "--set", "ema=2"), "ema, the average's momentum = 2"),
     ],
 )

@@ -22,11 +22,19 @@ def make_method(recipe: Recipe, shape: tuple[int, int, int]) -> Method:
     )  # fmt: skip
 
 
+FASTEST = 1e36  # a rate: divided by Adam's first 1 - beta1 it is a number of float32 still
+
+
 def make_optimiser(recipe: Recipe, method: Method) -> torch.optim.Optimizer | None:
-    """The recipe's optimiser over the method's groups; None where nothing is trained."""
+    """The recipe's optimiser over the method's groups; None where nothing is trained. Raises RecipeError on rates beyond FASTEST."""
     groups = method.parameter_groups(recipe.lr, recipe.weight_decay)
     if not groups:
         return None
+    for name in ("lr", "weight_decay"):
+        if (fastest := max(group[name] for group in groups)) > FASTEST:
+            raise RecipeError(
+                f"{name} is {fastest:g} for some parameters: float32 holds up to {FASTEST:g}, give a smaller"
+            )
     return OPTIMISERS[recipe.optimiser](groups, recipe.lr, recipe.momentum, recipe.weight_decay)
 
 
