@@ -1,6 +1,8 @@
-"""Which devices torch can use here."""
+"""Which devices torch can use here, and what their memory cannot hold."""
 
 from __future__ import annotations
+
+import os
 
 import torch
 
@@ -21,3 +23,16 @@ def usable(device: str) -> str:
             "with device cpu"
         )
     return device
+
+
+def memory_of(place: torch.device) -> int:
+    """Bytes of the machine's memory, or of the GPU's."""
+    if place.type == "cuda":
+        return torch.cuda.get_device_properties(place).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_memory(needed: int, place: torch.device) -> None:
+    """Raises MemoryError where so many bytes can never fit: Linux gives them all the same, and kills who writes to them."""
+    if needed > (there := memory_of(place)):
+        raise MemoryError(f"parameters need {needed / 2**30:.1f} GiB, and {place.type} has {there / 2**30:.1f}")

@@ -171,3 +171,12 @@ def test_what_cannot_be_built_is_one_sentence(make, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence) as caught:
         make(seeded(0))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit-tiny"])
+def test_networks_that_no_memory_holds_are_refused_before_anything_is_drawn(name: str) -> None:
+    """Each layer fits where the system gives more than it has, and their sum does not: it ended the process, by its number 9."""
+    generator = seeded(0)
+    with pytest.raises(MemoryError, match=r"parameters need \d+\.\d GiB, and cpu has"):
+        encoder(name, (3, 32, 32), width=3 * 2**18, generator=generator)  # over 2⁴³ numbers, 32 TiB
+    assert torch.equal(generator.get_state(), seeded(0).get_state())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from full_models import device
 from full_models.data import DataError, load
 from full_models.replicas import train_replicas
 from full_models.training import Recipe, RecipeError
 from full_models.training.loop import recorded_steps
+from full_models.training.steps import make_method, make_optimiser
 from noncollapse import cli
 
 TINY = ("--net", "linear", "--width", "8", "--count", "64", "--batch", "32", "--epochs", "1")
@@ -46,6 +49,11 @@ def refused(words: tuple[str, ...], results: Path, capsys: pytest.CaptureFixture
         (("simclr", *TINY, "--seed", str(2**64)), "give one below 2^64"),
         (("simclr", *TINY, "--width", str(2**63)), "give one below 2^63"),
         (("simclr", *TINY, "--width", str(2**62)), "memory is too small"),
+        (("simclr", *TINY, "--net", "resnet18", "--width", str(2**18)), "memory is too small (parameters need"),
+        (("simclr", *TINY, "--lr", "1e300"), "lr is 1e+300 for some parameters: float32 holds up to 1e+36"),
+        (("simclr", *TINY, "--weight-decay", "1e300", "--optimiser", "sgd"), "weight_decay is 1e+300 for some"),
+        (("simsiam", *TINY, "--set", "predictor_rate=1e300"), "lr is 1e+297 for some parameters"),
+        (("simclr", *TINY, "--records", "1000000000000"), "records is 1000000000000: give at most 1000000"),
         (("byol", *TINY, "--set", "ema=2"), "ema, the average's momentum = 2"),
     ],
 )
@@ -53,6 +61,17 @@ def test_what_would_be_ignored_or_misread_is_refused(
     words: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert says in refused(words, tmp_path, capsys)
+
+
+def test_what_trains_must_fit_with_its_gradients_and_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe("simclr", encoder="linear", width=8)
+    method = make_method(recipe, (1, 8, 8))
+    size = sum(p.nbytes for p in method.parameters())
+    monkeypatch.setattr(device, "memory_of", lambda place: 3 * size)
+    assert make_optimiser(replace(recipe, optimiser="sgd"), method)  # itself and its gradient: twice
+    assert make_optimiser(replace(recipe, optimiser="lars"), method)  # and one moment
+    with pytest.raises(MemoryError, match="parameters need"):
+        make_optimiser(recipe, method)  # adamw's two: four times
 
 
 @pytest.mark.parametrize("words", ["--momentum 0.5 --optimiser sgd", "--dim 4 --set projector=linear"])

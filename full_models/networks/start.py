@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from full_models.device import check_memory
+
 Module = TypeVar("Module", bound=nn.Module)
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
@@ -24,10 +26,12 @@ def build(make: Callable[[], Module], generator: torch.Generator) -> Module:
         a module with a method start(generator)   sets by it every parameter and buffer registered on itself, and may
                                                   start its children anew, which are started before it
 
-    Raises TypeError where a parameter or buffer would stay unset.
+    Raises TypeError where a parameter or buffer would stay unset, and MemoryError, before anything is drawn, on more of them
+    than the device can hold.
     """
     with torch.device("meta"):
         module = make()
+    check_memory(sum(X.nbytes for X in (*module.parameters(), *module.buffers())), generator.device)
     module.to_empty(device=generator.device)
     start(module, generator)
     return module

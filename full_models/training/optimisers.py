@@ -61,6 +61,11 @@ OPTIMISERS: dict[str, Callable[[Groups, float, float, float], torch.optim.Optimi
     "adamw": _adamw,  # decoupled decay; `momentum` is not used
     "lars": LARS,
 }
+MOMENTS = {
+    "sgd": 0,
+    "adamw": 2,
+    "lars": 1,
+}  # that are kept of every parameter at least: sgd without momentum keeps none
 
 
 def constant(share: float) -> float:

@@ -13,6 +13,7 @@ from full_models.training.optimisers import OPTIMISERS, SCHEDULES
 
 PRECISIONS = ("float32", "bf16")
 WHOLE = {"count": 1, "width": 1, "dim": 1, "epochs": 1, "batch": 1, "records": 2, "seed": 0}  # field -> least value
+MOST_RECORDS = 1_000_000  # rows are held in memory
 SEED_BITS, SIZE_BITS = 64, 63  # of a whole number that torch takes as a seed, or as anything else
 Plain = bool | int | float | str | None
 
@@ -73,6 +74,8 @@ class Recipe:
             bits = SEED_BITS if name == "seed" else SIZE_BITS
             if value is not None and value >= 2**bits:
                 raise RecipeError(f"{name} is {value}: give one below 2^{bits}")
+        if self.records > MOST_RECORDS:
+            raise RecipeError(f"records is {self.records}: give at most {MOST_RECORDS}")
         for name, high in {"lr": math.inf, "weight_decay": math.inf, "momentum": 1.0, "warmup": 1.0}.items():
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value < high):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from full_models.device import check_memory
 from full_models.methods import Method, build
 from full_models.methods.baselines import Supervised
 from full_models.methods.clip import ClipEncoder
 from full_models.training.material import Material
-from full_models.training.optimisers import OPTIMISERS
+from full_models.training.optimisers import MOMENTS, OPTIMISERS
 from full_models.training.recipe import Recipe, RecipeError
 from full_models.training.streams import stream
 
@@ -22,11 +23,25 @@ def make_method(recipe: Recipe, shape: tuple[int, int, int]) -> Method:
     )  # fmt: skip
 
 
+FASTEST = 1e36  # a rate: divided by Adam's first 1 - beta1 it is a number of float32 still
+
+
 def make_optimiser(recipe: Recipe, method: Method) -> torch.optim.Optimizer | None:
-    """The recipe's optimiser over the method's groups; None where nothing is trained."""
+    """The recipe's optimiser over the method's groups; None where nothing is trained.
+
+    Raises RecipeError on rates beyond FASTEST, and MemoryError where parameters, gradients and the optimiser's moments cannot fit.
+    """
     groups = method.parameter_groups(recipe.lr, recipe.weight_decay)
     if not groups:
         return None
+    for name in ("lr", "weight_decay"):
+        if (fastest := max(group[name] for group in groups)) > FASTEST:
+            raise RecipeError(
+                f"{name} is {fastest:g} for some parameters: float32 holds up to {FASTEST:g}, give a smaller"
+            )
+    trained = [p for group in groups for p in group["params"]]
+    copies = 2 + MOMENTS[recipe.optimiser]
+    check_memory(copies * sum(p.nbytes for p in trained), trained[0].device)
     return OPTIMISERS[recipe.optimiser](groups, recipe.lr, recipe.momentum, recipe.weight_decay)
 
 
