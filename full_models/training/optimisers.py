@@ -61,11 +61,8 @@ OPTIMISERS: dict[str, Callable[[Groups, float, float, float], torch.optim.Optimi
     "adamw": _adamw,  # decoupled decay; `momentum` is not used
     "lars": LARS,
 }
-MOMENTS = {
-    "sgd": 0,
-    "adamw": 2,
-    "lars": 1,
-}  # that are kept of every parameter at least: sgd without momentum keeps none
+# that an optimiser keeps of every parameter at least: sgd without momentum keeps none
+MOMENTS = {"sgd": 0, "adamw": 2, "lars": 1}
 
 
 def constant(share: float) -> float:
