@@ -17,8 +17,9 @@ def lane_size(p, wide, l, row):
 
 
 @compiled
-def find_in_lane(p, tableau, Y, new, K, l, t, h, levels, found, start, before, after, weights, row):
-    """found[e] <- the first time at which log ‖W‖ of lane l passes start + levels[e], if it does in its step of size h from t.
+def find_in_lane(p, tableau, Y, new, K, l, t, h, ahead, levels, found, start, before, after, weights, row):
+    """found[e] <- the first time at which log ‖W‖ of lane l passes start + levels[e], if it does in its step of size h from t
+    to ahead.
 
     before, after: what it has grown by at the ends of that step, whose extra stages are there; weights, row (n): buffers.
     """
@@ -34,4 +35,4 @@ def find_in_lane(p, tableau, Y, new, K, l, t, h, levels, found, start, before, a
             if fx == 0.0 or abs(x - last) * h < ROOT_TOLERANCE:
                 break
             a, fa, b, fb = narrowed(a, fa, b, fb, x, fx)
-        found[e] = t + x * h
+        found[e] = min(t + x * h, ahead)

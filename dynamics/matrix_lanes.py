@@ -146,7 +146,8 @@ def advance_lanes(
                 dense = True
             if passing:
                 find_in_lane(
-                    p, tableau, Y, new, K, l, before, made, levels, found[b], clock[START, l], clock[SIZE, l], sized, weights, row
+                    p, tableau, Y, new, K, l, before, made, clock[NOW, l], levels, found[b], clock[START, l], clock[SIZE, l], sized,
+                    weights, row,
                 )  # fmt: skip
             while accepted and i_out[l] < len(t) and t[i_out[l]] <= clock[NOW, l]:
                 if t[i_out[l]] == clock[NOW, l]:

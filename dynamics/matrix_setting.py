@@ -9,6 +9,7 @@ import numpy as np
 
 from dynamics.run import Array
 from dynamics.setting import Setting
+from dynamics.stacked import Stacked
 
 if TYPE_CHECKING:
     from dynamics.matrix_problem import Facts
@@ -34,7 +35,7 @@ def covers(settings: Sequence[Setting], d: int) -> bool:
 
 
 def solve(
-    settings: Sequence[Setting], A: Array, C: Array, start: Start, t: Array, levels: Sequence[float], atol: float
+    problem: Stacked, start: Start, t: Array, levels: Sequence[float], atol: float
 ) -> list[tuple[Array, tuple[float | None, ...], dict[str, Any]]]:
     """Of every member (y = [W | P | V] (T, n), the passages of ‖W‖ / ‖W0‖ through the levels, facts), at rtol 1e-10 and atol.
 
@@ -46,32 +47,26 @@ def solve(
         predictor_flow,
     )  # loads the compiled kernels: only for Settings that use them
 
-    o, trainings = settings[0].objective, [s.training for s in settings]
-    alone = len(settings) == 1  # one alone may be taken apart into modes
-    W0, P0, V0 = (X[0] if alone else X for X in start)
+    o, B = problem.setting.objective, len(start[0])
+    W0, P0, V0 = (X[0] if B == 1 else X for X in start)  # one alone may be taken apart into modes
     held = o.predictor == "none"  # P stays as it is
-
-    def rate(values: Sequence[float]) -> Array:
-        return np.array(values, float)
-
     run = predictor_flow(
-        W0, P0, A, C, t, V0=V0 if o.target == "ema" else None,
-        alpha_p=0.0 if held else rate([tr.alpha_p for tr in trainings]), eta=rate([tr.eta for tr in trainings]),
-        eta_p=0.0 if held else rate([tr.eta if tr.eta_p is None else tr.eta_p for tr in trainings]),
-        beta=rate([tr.beta for tr in trainings]), symmetric=o.predictor == "symmetric", levels=tuple(levels),
-        stepping=Stepping(atol=atol),
+        W0, P0, problem.A, problem.C, t, V0=V0 if o.target == "ema" else None,
+        alpha_p=0.0 if held else problem.alpha_p.ravel(), eta=problem.eta.ravel(),
+        eta_p=0.0 if held else problem.eta_p.ravel(), beta=problem.beta.ravel(),
+        symmetric=o.predictor == "symmetric", levels=tuple(levels), stepping=Stepping(atol=atol),
     )  # fmt: skip
     W, P, V, made = run.W, run.P, run.V, run.facts
     assert P is not None  # this flow has a predictor
-    y = np.concatenate([X.reshape(len(settings), len(t), -1) for X in (W, P, V)], axis=2)
-    passages = made.passages if levels else np.empty((len(settings), 0))
+    y = np.concatenate([X.reshape(B, len(t), -1) for X in (W, P, V)], axis=2)
+    passages = made.passages if levels else np.empty((B, 0))
     return [
         (
             y[i],
             tuple(None if np.isnan(when) else float(when) for when in passages[i]),
-            _said(made if alone else made.of(i), t),
+            _said(made if B == 1 else made.of(i), t),
         )
-        for i in range(len(settings))
+        for i in range(B)
     ]
 
 

@@ -110,7 +110,7 @@ def _integrated(
     W0, P0, V0 = start
     pack = Packing(W0.shape[1:])
     if matrix_setting.covers(settings, W0.shape[-1]):
-        solved = matrix_setting.solve(settings, problem.A, problem.C, start, t, levels, atol)
+        solved = matrix_setting.solve(problem, start, t, levels, atol)
         return [Path(*each) for each in solved]
 
     def field(_: float, y: Array) -> Array:
