@@ -27,11 +27,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Tuples of eigenvalues in [lo, hi], all alike if `equal`."""
+    """Tuples of eigenvalues in [lo, hi], all alike if `equal`. Simplest, to the search, are small ones; where `falling`, large
+    ones, on which a flow is fast and shows its limit soon."""
 
     lo: float
     hi: float
     equal: bool = False
+    falling: bool = False
 
     def __contains__(self, value: Any) -> bool:
         inside = all(self.lo - 1e-12 <= x <= self.hi + 1e-12 for x in value)
@@ -39,7 +41,9 @@ class Spectrum:
 
     def meet(self, other: Spectrum) -> Spectrum | None:
         lo, hi = max(self.lo, other.lo), min(self.hi, other.hi)
-        return Spectrum(lo, hi, self.equal or other.equal) if lo <= hi else None
+        if lo > hi:
+            return None
+        return Spectrum(lo, hi, self.equal or other.equal, self.falling or other.falling)
 
 
 Domain = tuple[Any, ...] | Interval | Spectrum

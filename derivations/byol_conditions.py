@@ -134,7 +134,7 @@ CLAIMS = (
         r"\text{no sg} \Rightarrow W \to 0",
         NOTE + "3.3",
         base=HALF.replace(objective__stop_gradient=False),
-        vary={**ALONE, **NEAR_IDENTITY},
+        vary={**ALONE, **NEAR_IDENTITY, "views.signal": Spectrum(0.25, 1.0, falling=True)},
         states=(NO_DECAY,),
         needs=(UNPREDICTABLE,),
         rungs=("flow", "descent", "sgd"),

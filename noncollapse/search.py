@@ -131,7 +131,8 @@ def _strategy(domain: Domain) -> st.SearchStrategy[Any]:
 
 
 def _spectrum(domain: Spectrum, d: int) -> st.SearchStrategy[tuple[float, ...]]:
-    one = _strategy(Interval(domain.lo, domain.hi, steps=4))
+    ends = (domain.hi, domain.lo) if domain.falling else (domain.lo, domain.hi)
+    one = _strategy(Interval(*ends, steps=4))  # drawn from its first end on, whichever is the larger
     if domain.equal:
         return one.map(lambda x: (x,) * d)
     return st.lists(one, min_size=d, max_size=d).map(tuple)

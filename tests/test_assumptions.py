@@ -68,6 +68,7 @@ def test_domains_meet_in_what_both_allow() -> None:
     assert meet(Interval(0.0, 2.0, 5), Interval(1.0, 3.0, 7)) == Interval(1.0, 2.0, 7)
     assert meet(Interval(0.0, 1.0), Interval(2.0, 3.0)) is None
     assert meet(Spectrum(0.0, 2.0), Spectrum(1.0, 3.0, equal=True)) == Spectrum(1.0, 2.0, equal=True)
+    assert meet(Spectrum(0.0, 2.0, falling=True), Spectrum(1.0, 3.0)) == Spectrum(1.0, 2.0, falling=True)
     assert meet(Spectrum(0.0, 1.0), Spectrum(2.0, 3.0)) is None
     assert meet((0.5, 1.5), Interval(1.0, 2.0)) == meet(Interval(1.0, 2.0), (0.5, 1.5)) == (1.5,)
     with pytest.raises(TypeError, match="use two Intervals, two Spectra, or a tuple of choices"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
 import pytest
 from toy_claims import VARY, toy
 
-from derivations.assumption import Assumption
+from derivations.assumption import Assumption, Spectrum
 from derivations.claim import Claim
 from derivations.registry import CLAIMS
 from dynamics.setting import GaussianViews, Setting
@@ -33,6 +34,18 @@ def test_search_shrinks() -> None:
     found = find(toy(), (), lambda s: s.views.spread > 0.5, 60, seed=3).counterexample
     assert found is not None
     assert (found.views.n, found.views.spread, found.seed) == (2, 0.6, 0)  # 0.6 is the first step of 0.1 beyond 0.5
+
+
+@pytest.mark.parametrize(("falling", "simplest"), [(False, 0.5), (True, 1.0)])
+def test_search_shrinks_towards_the_side_of_a_spectrum_that_it_names(falling: bool, simplest: float) -> None:
+    claim = dataclasses.replace(
+        CLAIMS["tian-lemma1"], vary={"d": (1, 2), "views.signal": Spectrum(0.0, 1.0, falling=falling)}
+    )
+    found = find(claim, (), lambda s: s.views.signal[0] >= 0.5, 60, seed=0).counterexample
+    assert found is not None
+    assert found.views.signal == (simplest,)
+    signals = {s.views.signal[0] for s in sample(claim, (), 40, seed=0) if len(s.views.signal) == 1}
+    assert signals == {0.0, 0.25, 0.5, 0.75, 1.0}  # the same values either way: quarters of the interval
 
 
 def test_nothing_found_says_how_many_were_tried() -> None:
