@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from random import Random
 from typing import Any
 
@@ -44,17 +45,19 @@ def settings(claim: Claim, assumptions: Sequence[Assumption]) -> st.SearchStrate
     """Settings of the claim that satisfy the assumptions, simplest first: what `find` shrinks towards. Drawing raises
     ValueError where the values of several paths make no Setting."""
     table = domains(claim, assumptions)
+    # made once: hypothesis looks at a strategy for as long as it draws from it
+    plain = {path: _strategy(domain) for path, domain in table.items() if not isinstance(domain, Spectrum)}
+    spectra = {
+        path: cache(partial(_spectrum, domain)) for path, domain in table.items() if isinstance(domain, Spectrum)
+    }
 
     @st.composite
     def build(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Setting:
-        d = draw(_strategy(table["d"])) if "d" in table else len(getattr(claim.base.views, "signal", "  "))
+        d = draw(plain["d"]) if "d" in plain else len(getattr(claim.base.views, "signal", "  "))
         changes: dict[str, Any] = {}
         for path in sorted(table):
-            domain = table[path]
             if path != "d":
-                changes[path.replace(".", "__")] = draw(
-                    _spectrum(domain, d) if isinstance(domain, Spectrum) else _strategy(domain)
-                )
+                changes[path.replace(".", "__")] = draw(plain[path] if path in plain else spectra[path](d))
         for path in ("views.signal", "views.noise"):  # what is not drawn must still have d eigenvalues
             key = path.replace(".", "__")
             if hasattr(claim.base.views, "signal") and key not in changes:
