@@ -51,7 +51,7 @@ from dynamics.matrix_explicit import (
     first_step,
     norm,
 )
-from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, narrow, velocity
+from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, NO_STOP_GRADIENT, narrow, velocity
 from dynamics.matrix_output import find, log_size, passes, write
 from dynamics.matrix_samples import slim
 from dynamics.matrix_stabilised import (
@@ -214,6 +214,8 @@ def advance_all(
         few, r = slim(k, d), min(N, d)
         Q, G = np.empty((0 if few else r, N)), np.empty((d, k if few else d))
         stack = np.empty((3 * N, k)) if few else np.empty((r, d))
+    elif kind == NO_STOP_GRADIENT:
+        Q, G, stack = np.zeros((2 * d, C.shape[2])), np.empty((d, k)), np.empty((3 * d, k))
     else:
         square = kind == INFO_NCE and C.shape[2] > 0 and not narrow(k, d)
         Q, G = np.zeros((d, C.shape[2] + k)), np.empty((d, d if square else k))
@@ -221,7 +223,7 @@ def advance_all(
     scores = np.empty((N + 2, N))
     K, work, s = np.empty((STAGES + 1 + EXTRA, n)), np.empty((4, n)), np.empty(CLOCKWORK)
     for b in todo:
-        for i in range(d):
+        for i in range(C.shape[1]):
             for j in range(C.shape[2]):
                 Q[i, j] = C[b, i, j]
         p = (kind, k, d, ema, symmetric, a[b], c[b], rates[b], X, X_plus, Q, G, stack, scores)

@@ -1,4 +1,4 @@
-"""The velocities of the matrix flows of one member, compiled: predictor with stop-gradient, and InfoNCE.
+"""The velocities of the matrix flows of one member, compiled: predictor with and without stop-gradient, and InfoNCE.
 
 A state is y (n,) = the *transposes* [Wᵀ | Vᵀ | Pᵀ] end to end ([Wᵀ | Pᵀ] where V = W), in a basis of the inputs in
 which A = diag(a). Then [Vᵀ; Pᵀ] is one contiguous (d+k, k) matrix, and of the eight products of the flow as printed
@@ -6,7 +6,11 @@ four remain, in three calls, every result in place:
 
     Gᵀ = [C | -a∘Wᵀ] [Vᵀ; Pᵀ]    dWᵀ = Gᵀ P - eta Wᵀ    dPᵀ = alpha_p W Gᵀ - eta_p Pᵀ    dVᵀ = beta (Wᵀ - Vᵀ)
 
-and three where C = diag(c) too. `dynamics.matrix_flow` says what each flow means.
+and three where C = diag(c) too. Without stop-gradient T = Wᵀ Pᵀ is made first, and B = E[x⁺x⁺ᵀ] comes in:
+
+    Gᵀ = C Wᵀ - a∘T    dWᵀ = Gᵀ P + Cᵀ T - B Wᵀ - eta Wᵀ    dPᵀ as above
+
+six products, and three where C = diag(c), B = diag(b). `dynamics.matrix_flow` says what each flow means.
 """
 
 from __future__ import annotations
@@ -16,15 +20,18 @@ import numpy as np
 from dynamics.matrix_compiled import compiled
 from dynamics.matrix_samples import velocity as on_samples
 
-PREDICTOR, INFO_NCE, INFO_NCE_SAMPLES = 0, 1, 2  # whose velocity
+PREDICTOR, INFO_NCE, INFO_NCE_SAMPLES, NO_STOP_GRADIENT = 0, 1, 2, 3  # whose velocity
 
 
 @compiled
 def velocity(p, y, dy):
     """dy <- the field at y. p = (kind, k, d, ema, symmetric, a, c, rates, X, X⁺, Q, Gᵀ, stack, scores), the last four
-    working memory (`matrix_driver.advance_all`). Q[:, :d] holds C, or Q is (d, k) where C is diagonal."""
+    working memory (`matrix_driver.advance_all`). Q[:, :d] holds C, or Q is (d, k) where C is diagonal. Without stop-gradient
+    c = [c | b], and Q = [C; B] has no columns where both are diagonal."""
     if p[0] == PREDICTOR:
         _predictor(p, y, dy)
+    elif p[0] == NO_STOP_GRADIENT:
+        _no_stop_gradient(p, y, dy)
     elif p[0] == INFO_NCE:
         _info_nce(p, y, dy)
     else:
@@ -34,7 +41,7 @@ def velocity(p, y, dy):
 @compiled
 def _predictor(p, y, dy):
     _, k, d, ema, symmetric, a, c, rates, _, _, Q, G, _, _ = p
-    alpha_p, eta, eta_p, beta = rates[0], rates[1], rates[2], rates[3]
+    beta = rates[3]
     kd, v = k * d, (k * d if ema else 0)  # where Vᵀ begins
     W, V, P = y[:kd].reshape(d, k), y[v : v + kd].reshape(d, k), y[v + kd :].reshape(k, k)
     dW, dP = dy[:kd].reshape(d, k), dy[v + kd :].reshape(k, k)
@@ -51,18 +58,56 @@ def _predictor(p, y, dy):
                 G[i, j] += c[i] * V[i, j]
     np.dot(G, P.T, dW)
     np.dot(W.T, G, dP)
-    if eta != 0.0:
-        for i in range(kd):
-            dy[i] -= eta * y[i]
-    for i in range(v + kd, len(y)):
-        dy[i] = alpha_p * dy[i] - eta_p * y[i]
-    if symmetric:
-        for i in range(k):
-            for j in range(i):
-                dP[i, j] = dP[j, i] = (dP[i, j] + dP[j, i]) / 2
+    _decay(kd, v + kd, symmetric, rates, y, dy, dP)
     if ema:
         for i in range(kd):
             dy[kd + i] = beta * (y[i] - y[kd + i])
+
+
+@compiled
+def _no_stop_gradient(p, y, dy):
+    _, k, d, _, symmetric, a, c, rates, _, _, Q, G, stack, _ = p
+    kd = k * d
+    W, P = y[:kd].reshape(d, k), y[kd:].reshape(k, k)
+    dW, dP = dy[:kd].reshape(d, k), dy[kd:].reshape(k, k)
+    T, CW, BW = stack[:d], stack[d : 2 * d], stack[2 * d :]
+    np.dot(W, P, T)
+    if Q.shape[1]:
+        np.dot(Q, W, stack[d:])
+    else:
+        for i in range(d):
+            for j in range(k):
+                CW[i, j], BW[i, j] = c[i] * W[i, j], c[d + i] * W[i, j]
+    for i in range(d):
+        for j in range(k):
+            G[i, j] = CW[i, j] - a[i] * T[i, j]
+    np.dot(G, P.T, dW)
+    np.dot(W.T, G, dP)
+    if Q.shape[1]:
+        np.dot(Q[:d].T, T, G)
+    else:
+        for i in range(d):
+            for j in range(k):
+                G[i, j] = c[i] * T[i, j]
+    for i in range(d):
+        for j in range(k):
+            dW[i, j] += G[i, j] - BW[i, j]
+    _decay(kd, kd, symmetric, rates, y, dy, dP)
+
+
+@compiled
+def _decay(kd, first, symmetric, rates, y, dy, dP):
+    """dW and, from its first entry on, dP as the rates have them: decay, alpha_p, and the symmetric part if asked for."""
+    alpha_p, eta, eta_p = rates[0], rates[1], rates[2]
+    if eta != 0.0:
+        for i in range(kd):
+            dy[i] -= eta * y[i]
+    for i in range(first, len(y)):
+        dy[i] = alpha_p * dy[i] - eta_p * y[i]
+    if symmetric:
+        for i in range(len(dP)):
+            for j in range(i):
+                dP[i, j] = dP[j, i] = (dP[i, j] + dP[j, i]) / 2
 
 
 @compiled

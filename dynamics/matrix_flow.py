@@ -1,4 +1,4 @@
-"""Matrix flows, fast: predictor with stop-gradient, and InfoNCE, for d = 1 to 512, one problem or thousands. Integrated.
+"""Matrix flows, fast: predictor with or without stop-gradient, and InfoNCE, for d = 1 to 512, one problem or thousands. Integrated.
 
 The flows are those of `dynamics.predictor` (Lemma 1 of Tian et al. 2021) and of the InfoNCE loss of a linear encoder;
 here they are arranged for speed and nothing else: rotated into the eigenbasis of A, where W A costs no product (and W Cᵀ
@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR
+from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, NO_STOP_GRADIENT, PREDICTOR
 from dynamics.matrix_input import FlowError, members, rates, real, shares, starts
 from dynamics.matrix_modes import Modes, aligned
 from dynamics.matrix_moments import Moments
@@ -70,6 +70,7 @@ def predictor_flow(
     t: Array,
     *,
     V0: Array | None = None,
+    B: Array | None = None,
     alpha_p: float | Array = 1.0,
     eta: float | Array = 0.0,
     eta_p: float | Array | None = None,
@@ -82,30 +83,34 @@ def predictor_flow(
 
         G = V Cᵀ - P W A    dW/dt = PᵀG - eta W    dP/dt = alpha_p G Wᵀ - eta_p P    dV/dt = beta (W - V)
 
-    W0 (k, d), P0 (k, k), or (B, k, d), (B, k, k) for B members; V0 None is the online target V = W, otherwise an EMA
-    target that starts there. A, C (d, d) or (B, d, d), A symmetric, C any; rates are numbers or (B,), per unit of t;
+    W0 (k, d), P0 (k, k), or (n, k, d), (n, k, k) for n members; V0 None is the online target V = W, otherwise an EMA
+    target that starts there. A, C (d, d) or (n, d, d), A symmetric, C any; rates are numbers or (n,), per unit of t;
+    B = E[x⁺x⁺ᵀ], shaped as A, asks for the flow without stop-gradient: dW/dt gets P W C - W B, and the target is V = W;
     eta_p None is eta; alpha_p = eta_p = 0 leaves P as it is. symmetric: dP/dt is replaced by its symmetric part.
     An aligned start is taken apart into modes, without levels; entries of its W0, P0 and V0 between the modes count as 0 up to
     stepping.atol, in units of the largest (of 1, if that is smaller), and 2e-14 of it at most: where modes so small are to
     grow, give a smaller atol.
-    levels: asks for the first times at which ‖W‖ / ‖W0‖ passes them, into `facts.passages` (B, E).
+    levels: asks for the first times at which ‖W‖ / ‖W0‖ passes them, into `facts.passages` (n, E).
     Each member steps with its own error control, blind to the others; but only one alone is taken apart into modes, so that
     beside others its numbers may differ within the tolerance. Raises FlowError (bad input) and SolverError (blow-up, no convergence).
     """
     W0, P0, single = starts("W0", W0), starts("P0", P0), np.ndim(W0) == 2
     V0 = None if V0 is None else starts("V0", V0)
-    B, k, d = W0.shape
-    for name, X, shape in (("W0", W0, (B, k, d)), ("P0", P0, (B, k, k)), ("V0", V0, (B, k, d))):
+    size, k, d = W0.shape
+    for name, X, shape in (("W0", W0, (size, k, d)), ("P0", P0, (size, k, k)), ("V0", V0, (size, k, d))):
         if X is not None and X.shape != shape:
             raise FlowError(f"{name} has shape {X.shape}: with this W0 it must be {shape}")
-    r = rates(B, alpha_p, eta, eta if eta_p is None else eta_p, beta)
-    m, t, levels = Moments.of(A, C, B, d), real("t", t), shares(levels)
+    if B is not None and V0 is not None:
+        raise FlowError("give V0 or B, not both: without stop-gradient the target is W itself")
+    r = rates(size, alpha_p, eta, eta if eta_p is None else eta_p, beta)
+    m, t, levels = Moments.of(A, C, size, d, B), real("t", t), shares(levels)
     if not levels and (modes := aligned(m, W0, P0, V0, stepping.atol)) is not None:
         coordinates, facts = modes.solve(r, t, stepping)
         return MatrixFlow(t, coordinates, m.basis, modes, single, facts)
     encoders = [W0] if V0 is None else [W0, V0]
     y0 = np.concatenate([_flat((X @ m.basis).mT) for X in encoders] + [_flat(P0.mT)], axis=1)
-    problem = Problem(PREDICTOR, k, d, m, r, y0, ema=V0 is not None, symmetric=symmetric)
+    kind = PREDICTOR if B is None else NO_STOP_GRADIENT
+    problem = Problem(kind, k, d, m, r, y0, ema=V0 is not None, symmetric=symmetric)
     return _solved(problem, ("W", "P") if V0 is None else ("W", "V", "P"), t, stepping, single, levels)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dynamics.matrix_field import PREDICTOR
+from dynamics.matrix_field import NO_STOP_GRADIENT, PREDICTOR
 from dynamics.matrix_moments import ROUNDING, Moments, off_diagonal, turns
 from dynamics.matrix_problem import Facts, Problem, Stepping
 from dynamics.run import Array
@@ -20,8 +20,8 @@ NEAR = 1e-6  # of ‖W0‖²: turns are of 1e-8 at most
 
 @dataclass(frozen=True)
 class Modes:
-    """Q (k, r) and U (d, r) with orthonormal columns; a, c (k,), w, v (k,) and p (k,) of the modes; modes beyond r = min(k, d)
-    have w = v = 0: only P is there, in the columns `Q_all` (k, k)."""
+    """Q (k, r) and U (d, r) with orthonormal columns; a (k,), c (k, 1) or [c | b] (k, 2), w, v (k,) and p (k,) of the modes;
+    modes beyond r = min(k, d) have w = v = 0: only P is there, in the columns `Q_all` (k, k)."""
 
     Q_all: Array
     U: Array
@@ -36,9 +36,9 @@ class Modes:
         k = len(self.p)
         state = {"W": self.w, "V": self.v, "P": self.p}
         state = {name: x for name, x in state.items() if x is not None}
-        m = Moments(np.ones((k, 1, 1)), self.a[:, None], self.c[:, None], np.zeros((k, 1, 0)))
-        y0 = np.stack([*state.values()], 1)
-        y, facts = Problem(PREDICTOR, 1, 1, m, np.repeat(rates, k, 0), y0, ema=self.v is not None).solve(t, how)
+        m = Moments(np.ones((k, 1, 1)), self.a[:, None], self.c, np.zeros((*self.c.shape, 0)))
+        y0, kind = np.stack([*state.values()], 1), PREDICTOR if self.c.shape[1] == 1 else NO_STOP_GRADIENT
+        y, facts = Problem(kind, 1, 1, m, np.repeat(rates, k, 0), y0, ema=self.v is not None).solve(t, how)
         return {name: y[:, :, i].T for i, name in enumerate(state)}, replace(facts, form="modes", products=0)
 
     def encoder(self, w: Array) -> Array:
@@ -83,7 +83,7 @@ def aligned(m: Moments, W0: Array, P0: Array, V0: Array | None, atol: float = AT
     pad = lambda x: np.concatenate([x, np.zeros(max(0, k - len(x)))])[:k]  # noqa: E731  modes beyond d have w = v = 0
     return Modes(
         Q, basis[:, : min(k, d)], pad(np.diagonal(w)), np.diagonal(p).copy(), None if v is None else pad(np.diagonal(v)),
-        pad(m.a[0, order]), pad(m.c[0, order]),
+        pad(m.a[0, order]), np.stack([pad(x[order]) for x in m.c[0].reshape(-1, d)], 1),
     )  # fmt: skip
 
 
@@ -99,14 +99,14 @@ def _basis(m: Moments, W0: Array, P0: Array, atol: float) -> Array:
     """The moments' basis (d, d) with pairs turned towards what makes W0ᵀW0 and W0ᵀP0W0 diagonal too.
 
     Rounding turns the vectors of two close eigenvalues into each other by 1e-16 over their gap, which A and C do not see
-    but the start does. No turn couples what A or C keeps apart by more than may be dropped.
+    but the start does. No turn couples what A, C or B keeps apart by more than may be dropped.
     """
-    U, a, c = m.basis[0], m.a[0], m.c[0]
+    U, a, others = m.basis[0], m.a[0], m.c[0].reshape(-1, m.a.shape[1])
     X = W0 @ U
     X = X / _largest(X)
     S = X.T @ (P0 / _largest(P0)) @ X
-    K = turns([np.diag(a / _largest(a)), np.diag(c / _largest(c)), X.T @ X, (S + S.T) / 2])
-    for x in (a, c):
+    K = turns([*(np.diag(x / _largest(x)) for x in (a, *others)), X.T @ X, (S + S.T) / 2])
+    for x in (a, *others):
         K = np.where(np.abs(K * (x[:, None] - x)) <= _nothing(x, atol), K, 0.0)
     return U - U @ K
 

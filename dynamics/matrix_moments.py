@@ -17,8 +17,9 @@ ROUNDING = 2e-14  # of the largest entry: 100 ulp; rotations into the common bas
 @dataclass(frozen=True)
 class Moments:
     """A = U diag(a) Uᵀ and C in that basis U: its diagonal c (1 or B, d), and all of it, C (…, d, d), unless it is diagonal.
+    Of a flow without stop-gradient B = E[x⁺x⁺ᵀ] too, behind C: c (…, 2 d) and C (…, 2 d, d).
 
-    A member's A and C count as commuting, and its C as diagonal, if what lies off both diagonals is within ROUNDING of their
+    A member's matrices count as commuting, and its C as diagonal, if what lies off all diagonals is within ROUNDING of their
     largest entries: more could seed a mode that grows to order one. Beside members that do not commute its C has all entries,
     and is diagonal still: who its neighbours are makes a difference of rounding.
     """
@@ -29,27 +30,37 @@ class Moments:
     C: Array
 
     @staticmethod
-    def of(A: Array, C: Array, B: int, d: int) -> Moments:
-        A, C = members("A", A), members("C", C)
-        for name, M in (("A", A), ("C", C)):
-            if M.shape not in ((1, d, d), (B, d, d)) or not np.isfinite(M).all():
-                shape = M.shape if len(M) > 1 else M.shape[1:]
-                raise FlowError(
-                    f"{name} has shape {shape}: give a finite ({d}, {d}) matrix, or one a member ({B}, {d}, {d})"
-                )
-        scale = np.linalg.norm(A, axis=(1, 2), keepdims=True)
-        if (np.abs(A - A.mT) > SAME * scale).any():
-            raise FlowError("A = E[x xᵀ] must be symmetric: pass (A + Aᵀ)/2")
-        A, C = np.broadcast_arrays(A, C)
-        shared = _shared_basis(A, C)
-        a, c = (shared.mT @ M @ shared for M in (A, C))
-        commute = _diagonal(a) & _diagonal(c)
+    def of(A: Array, C: Array, size: int, d: int, B: Array | None = None) -> Moments:
+        """Of `size` members. Raises FlowError."""
+        given = {"A": A, "C": C} | ({} if B is None else {"B": B})
+        A, *others = np.broadcast_arrays(*(_moment(name, M, size, d) for name, M in given.items()))
+        shared = _shared_basis(A, others[0])
+        a, *seen = (shared.mT @ M @ shared for M in (A, *others))
+        commute = np.logical_and.reduce([_diagonal(M) for M in (a, *seen)])
         if commute.all():
-            return Moments(shared, _diag(a), _diag(c), np.zeros((len(A), d, 0)))
+            c = np.concatenate([_diag(M) for M in seen], 1)
+            return Moments(shared, _diag(a), c, np.zeros((*c.shape, 0)))
         values, U = np.linalg.eigh(A)
         values, U = np.where(commute[:, None], _diag(a), values), np.where(commute[:, None, None], shared, U)
-        C = np.where(commute[:, None, None], c - off_diagonal(c), U.mT @ C @ U)
-        return Moments(U, values, _diag(C), np.ascontiguousarray(C))
+        turned = [
+            np.where(commute[:, None, None], X - off_diagonal(X), U.mT @ M @ U)
+            for X, M in zip(seen, others, strict=True)
+        ]
+        return Moments(U, values, np.concatenate([_diag(M) for M in turned], 1), np.concatenate(turned, 1))
+
+
+def _moment(name: str, value: Array, size: int, d: int) -> Array:
+    """A, B or C (1 or size, d, d), finite; A and B symmetric. Raises FlowError."""
+    M = members(name, value)
+    if M.shape not in ((1, d, d), (size, d, d)) or not np.isfinite(M).all():
+        shape = M.shape if len(M) > 1 else M.shape[1:]
+        raise FlowError(
+            f"{name} has shape {shape}: give a finite ({d}, {d}) matrix, or one a member ({size}, {d}, {d})"
+        )
+    if name != "C" and (np.abs(M - M.mT) > SAME * np.linalg.norm(M, axis=(1, 2), keepdims=True)).any():
+        what = "A = E[x xᵀ]" if name == "A" else "B = E[x⁺x⁺ᵀ]"
+        raise FlowError(f"{what} must be symmetric: pass ({name} + {name}ᵀ)/2")
+    return M
 
 
 def _shared_basis(A: Array, C: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from dynamics import matrix_clock as clock
 from dynamics import matrix_driver as driver
 from dynamics.matrix_explicit import TABLEAU
-from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, PREDICTOR, narrow
+from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, NO_STOP_GRADIENT, PREDICTOR, narrow
 from dynamics.matrix_input import FlowError, real
 from dynamics.matrix_lanes import LEFT, advance_lanes
 from dynamics.matrix_moments import Moments
@@ -131,6 +131,7 @@ class Problem:
         diagonal = m.C.size == 0  # then Wᵀ C is no product
         products = {
             PREDICTOR: 3 if diagonal else 4,
+            NO_STOP_GRADIENT: 3 if diagonal else 6,
             INFO_NCE: 3 if narrow(self.k, self.d) and not diagonal else 2,
             INFO_NCE_SAMPLES: 7 if slim(self.k, self.d) else 8 if len(self.samples[0]) > self.d else 6,
         }[self.kind]

@@ -26,11 +26,10 @@ Start = tuple[Array, Array, Array]  # W (B, k, d), P (B, k, k), V (B, k, d)
 def covers(settings: Sequence[Setting], d: int) -> bool:
     """Whether Settings of d inputs, which share objective and times, are flows that `matrix_flow` knows, and large, long or many enough.
 
-    It knows every predictor but "optimal", and no flow without stop-gradient of an online target: there the target's
-    gradient asks for three more products and for B; those keep the path of `dynamics.solver`.
+    It knows every predictor but "optimal", which keeps the path of `dynamics.solver`.
     """
     o = settings[0].objective
-    known = o.loss == "predictor" and o.predictor != "optimal" and (o.stop_gradient or o.target == "ema")
+    known = o.loss == "predictor" and o.predictor != "optimal"
     return known and (d >= FAST_FROM or settings[0].training.t_end >= LONG or len(settings) >= MANY)
 
 
@@ -52,6 +51,7 @@ def solve(
     held = o.predictor == "none"  # P stays as it is
     run = predictor_flow(
         W0, P0, problem.A, problem.C, t, V0=V0 if o.target == "ema" else None,
+        B=None if o.stop_gradient or o.target == "ema" else problem.B,
         alpha_p=0.0 if held else problem.alpha_p.ravel(), eta=problem.eta.ravel(),
         eta_p=0.0 if held else problem.eta_p.ravel(), beta=problem.beta.ravel(),
         symmetric=o.predictor == "symmetric", levels=tuple(levels), stepping=Stepping(atol=atol),
