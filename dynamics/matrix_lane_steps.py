@@ -11,41 +11,7 @@ import numpy as np
 from dynamics.lane_products import LANES, product
 from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import EXTRA, STAGES, combine, output_weights
-
-
-@compiled
-def field(p, y, dy):
-    """dy <- h times the predictor flow of every lane at y; p = (k, d, ema, Q, G, a, c, gain, decay), see `workspace`."""
-    k, d, ema, Q, G, a, c, gain, decay = p
-    kd, n = k * d, len(y) // LANES
-    v = kd if ema else 0  # where Vᵀ begins
-    width = len(Q) // (d * LANES)  # d + k, or k where A and C commute
-    left, row = width - k, k * LANES
-    for i in range(d):
-        aW, x, weight = Q[(i * width + left) * LANES : (i + 1) * width * LANES], y[i * row :], a[i * row :]
-        for j in range(row):
-            aW[j] = -weight[j] * x[j]
-    product(G, 0, Q, 0, width, 1, y, v if left else v + kd, k, 1, d, k, width)
-    if not left:
-        V = y[v * LANES :]
-        for i in range(kd * LANES):
-            G[i] += c[i] * V[i]
-    product(dy, 0, G, 0, k, 1, y, v + kd, 1, k, d, k, k)
-    product(dy, v + kd, y, 0, 1, k, G, 0, k, 1, k, k, d)
-    if ema:
-        dV = dy[kd * LANES :]
-        for i in range(kd * LANES):
-            dV[i] = y[i]
-    for i in range(n * LANES):
-        dy[i] = gain[i] * dy[i] - decay[i] * y[i]
-
-
-@compiled
-def workspace(k, d, ema, left, n):
-    """p of `field`: Q = [C | -a∘Wᵀ], of which C is the member's, and a, c, gain, decay repeated entry by entry."""
-    kd = k * d * LANES
-    return (k, d, ema, np.zeros(d * (left + k) * LANES), np.zeros(kd), np.zeros(kd), np.zeros(kd),
-            np.zeros(n * LANES), np.zeros(n * LANES))  # fmt: skip
+from dynamics.matrix_lane_field import field
 
 
 @compiled
@@ -60,21 +26,6 @@ def gather(wide, row, l):
     """Lane l's numbers out of all lanes'."""
     for i in range(len(row)):
         row[i] = wide[i * LANES + l]
-
-
-@compiled
-def set_step(p, rates, h, l):
-    """gain and decay of lane l for a step of size h: dW, dP and dV scaled and damped."""
-    k, d, ema, _, _, _, _, gain, decay = p
-    kd, n = k * d, len(gain) // LANES
-    for i in range(n):
-        place = i * LANES + l
-        if i < kd:
-            gain[place], decay[place] = h, h * rates[1]
-        elif ema and i < 2 * kd:
-            gain[place] = decay[place] = h * rates[3]
-        else:
-            gain[place], decay[place] = h * rates[0], h * rates[2]
 
 
 @compiled

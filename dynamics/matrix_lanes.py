@@ -13,21 +13,9 @@ from dynamics.lane_products import LANES
 from dynamics.matrix_clock import DONE, EVALUATIONS, STATUS, STEPS, SWITCH, WHEN
 from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import EPS, EXTRA, REAL_INTERVAL, STAGES, copy, explicit_growth, first_guess, first_step
+from dynamics.matrix_lane_field import field, set_moments, set_step, workspace
 from dynamics.matrix_lane_passages import find_in_lane, lane_size
-from dynamics.matrix_lane_steps import (
-    edges_of,
-    errors_of,
-    extra,
-    field,
-    gather,
-    is_sound,
-    output,
-    set_step,
-    spread,
-    step,
-    turn,
-    workspace,
-)
+from dynamics.matrix_lane_steps import edges_of, errors_of, extra, gather, is_sound, output, spread, step, turn
 from dynamics.matrix_output import log_norm, passes
 
 LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
@@ -41,13 +29,8 @@ NOW, H, REJECTED, EDGE, EVALUATED, ACCEPTED, START, SIZE = range(8)
 @compiled
 def _enter(p, l, y0, a, c, C, rates, t, Y, K, wide, clock, rtol, atol):
     """Put one member into lane l: its moments, state, first step and K[0]. 2 evaluations."""
-    k, d, _, Q, _, a_wide, c_wide, _, _ = p
-    n, width = len(y0), len(Q) // (d * LANES)
-    for i in range(d):
-        for j in range(k):
-            a_wide[(i * k + j) * LANES + l], c_wide[(i * k + j) * LANES + l] = a[i], c[i]
-        for j in range(C.shape[1]):
-            Q[(i * width + j) * LANES + l] = C[i, j]
+    n, kd = len(y0), p[0] * p[1]
+    set_moments(p, a, c, C, l)
     f0, f, trial = np.empty(n), np.empty(n), np.empty(n)
     spread(y0, Y, l)
     set_step(p, rates, 1.0, l)
@@ -65,7 +48,7 @@ def _enter(p, l, y0, a, c, C, rates, t, Y, K, wide, clock, rtol, atol):
     for i in range(n):
         K[0, i * LANES + l] = h * f0[i]
     clock[:, l] = 0.0
-    clock[NOW, l], clock[H, l], clock[EVALUATED, l], clock[START, l] = t[0], h, 2.0, log_norm(y0[: k * d])
+    clock[NOW, l], clock[H, l], clock[EVALUATED, l], clock[START, l] = t[0], h, 2.0, log_norm(y0[:kd])
 
 
 @compiled
@@ -109,14 +92,14 @@ def _fill(p, l, waiting, a, c, C, rates, y, t, out, Y, K, wide, clock, member, i
 
 @compiled
 def advance_lanes(
-    tableau, k, d, ema, a, c, C, rates, y, t, out, levels, found, rtol, atol, leave_stiff, limit, most, stats
+    tableau, kind, k, d, ema, a, c, C, rates, y, t, out, levels, found, rtol, atol, leave_stiff, limit, most, stats
 ):  # fmt: skip
     """Every member over all of t, as far as DOP853 goes: out[b, i] <- y(t[i]), found[b] and stats[b] filled, y left as it is.
 
     stats[b, STATUS] is DONE, or LEFT: then all of b is to be made anew by `advance`. Arguments as there, t of two or more.
     """
     n, rows = y.shape[1], STAGES + 1 + EXTRA
-    p, K = workspace(k, d, ema, C.shape[2], n), np.zeros((rows, n * LANES + PAD))
+    p, K = workspace(kind, k, d, ema, C.shape[2], n), np.zeros((rows, n * LANES + PAD))
     Y, new, last, share = np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES)
     clock, errors, edges, weights = np.zeros((8, LANES)), np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(rows)
     member, i_out, waiting, row = np.full(LANES, FREE), np.zeros(LANES, np.int64), 0, np.empty(n)

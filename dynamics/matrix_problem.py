@@ -118,7 +118,7 @@ class Problem:
         a, c, C = (np.ascontiguousarray(np.broadcast_to(M, (B, *M.shape[1:]))) for M in (m.a, m.c, m.C))
         if self._fits_lanes(len(t), how):
             advance_lanes(
-                TABLEAU, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, goals, passages,
+                TABLEAU, self.kind, self.k, self.d, self.ema, a, c, C, self.rates, self.y0, t, out, goals, passages,
                 rtol, atol, how.method == "auto", BLOW_UP, MAX_EVALUATIONS, stats,
             )  # fmt: skip
             todo = np.flatnonzero(stats[:, clock.STATUS] == LEFT)
@@ -143,7 +143,7 @@ class Problem:
 
     def _fits_lanes(self, times: int, how: Stepping) -> bool:
         B, n = self.y0.shape
-        plain = self.kind == PREDICTOR and not self.symmetric and how.method != "RKL4"
+        plain = self.kind in (PREDICTOR, NO_STOP_GRADIENT) and not self.symmetric and how.method != "RKL4"
         return plain and B > 1 and times > 1 and n <= LANE_STATES
 
 

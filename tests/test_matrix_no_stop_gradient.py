@@ -12,12 +12,13 @@ from matrix_cases import GLOBAL, TIMES, distance, gradient_flow, problem
 from scipy.integrate import odeint
 
 from dynamics import predictor
+from dynamics.lane_products import LANES
 from dynamics.matrix_flow import FlowError, Stepping, predictor_flow
 from dynamics.matrix_moments import Moments
 from dynamics.solver import integrate
 from full_models.linear import population_loss
 
-RATES = {"alpha_p": 2.0, "eta": 0.1, "eta_p": 0.3}
+RATES: dict = {"alpha_p": 2.0, "eta": 0.1, "eta_p": 0.3}
 
 
 def views(seed: int, k: int, d: int, commuting: bool) -> dict:
@@ -123,6 +124,39 @@ def test_members_are_each_a_flow_of_their_own() -> None:
     for i, q in enumerate(qs):
         W, P = plain(q, eta=eta[i])
         assert distance(fast.W[i], W) < GLOBAL and distance(fast.P[i], P) < GLOBAL  # two integrations, each at rtol
+
+
+@pytest.mark.parametrize("commuting", [True, False])
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (4, 5), (8, 8)])
+def test_lanes_take_the_steps_of_the_single_path(k: int, d: int, commuting: bool) -> None:
+    qs = [views(seed, k, d, commuting) for seed in range(2 * LANES + 1)]
+    batch = {name: np.stack([q[name] for q in qs]) for name in qs[0]}
+    asked: dict = {
+        "t": np.linspace(0, 6, 40),
+        "eta": 0.05,
+        "levels": (0.7, 0.1),
+        "stepping": Stepping(1e-8, method="DOP853"),
+    }
+    together = predictor_flow(**batch, **asked)
+    for i, q in enumerate(qs):
+        alone = predictor_flow(**q, **asked)
+        assert alone.facts.evaluations[0] == together.facts.evaluations[i]
+        assert (
+            distance(alone.W, together.W[i]) < 1e-11
+        )  # the same steps: rounding, 1e-16 over 10³ operations, amplified
+        gap = np.abs(alone.facts.passages[0] - together.facts.passages[i])
+        assert np.nanmax(gap, initial=0.0) < 1e-8  # that, over slopes of 1e-2 and more
+    assert np.isfinite(together.facts.passages[:, 0]).all()
+
+
+def test_a_stiff_member_is_left_to_the_driver() -> None:
+    qs = [views(seed, 3, 4, commuting=False) for seed in range(LANES)]
+    qs[1] |= {name: qs[1][name] + 300.0 * np.diag([0.0, 0.0, 0.0, 1.0]) for name in ("A", "B")}
+    batch = {name: np.stack([q[name] for q in qs]) for name in qs[0]}
+    t = np.array([0.0, 20.0])
+    together, alone = predictor_flow(**batch, t=t), predictor_flow(**qs[1], t=t)
+    assert np.flatnonzero(together.facts.stabilised_steps).tolist() == [1]
+    assert together.facts.evaluations[1] == alone.facts.evaluations[0]
 
 
 def test_a_stiff_flow_is_that_of_scipy() -> None:
