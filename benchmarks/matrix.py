@@ -3,7 +3,7 @@
 k = d. Starts have independent Gaussian entries of standard deviation 0.7 / √d unless said. Flows of the predictor with
 stop-gradient and online target: general (C non-symmetric, not commuting with A), commuting (isotropic noise), aligned (a start
 in the shared eigenbasis), ensemble (`benchmarks.matrix_ensembles`), stiff (`benchmarks.matrix_stiff`). Of the others: an EMA
-target, InfoNCE of the population and on 2 d fixed pairs (starts smaller by √d), and the invariance flow in closed form
+target, no stop-gradient (general moments), InfoNCE of the population and on 2 d fixed pairs (starts smaller by √d), and the invariance flow in closed form
 (`benchmarks.matrix_closed`).
 
 The true error is max |W - exact| over max |exact| at the output times, exact by scipy's DOP853 at rtol 1e-13; each method
@@ -32,7 +32,7 @@ from benchmarks import matrix_closed, matrix_ensembles, matrix_stiff
 from benchmarks.matrix_goals import aims, goals
 from benchmarks.matrix_limits import SIZES, add_counts, add_shares, product_rate
 from benchmarks.matrix_peers import PEERS, PRINTED, SCIPY, Peer, exact, own, project
-from benchmarks.matrix_problems import EMA, POPULATION, SAMPLES, SPAN, draw
+from benchmarks.matrix_problems import EMA, FREE, POPULATION, SAMPLES, SPAN, draw
 from benchmarks.matrix_rows import TARGET, Method, error, row
 
 TIMES = np.linspace(0.0, SPAN, 6)
@@ -93,7 +93,7 @@ def plan(quick: bool, known: Guesses) -> list[Callable[[], list[dict[str, Any]]]
     jobs += [functools.partial(job, "commuting", d, PRINTED) for d in sizes[: 1 if quick else 3]]
     jobs += [
         functools.partial(job, case, d, PRINTED)
-        for case in (EMA, POPULATION, SAMPLES)
+        for case in (EMA, FREE, POPULATION, SAMPLES)
         for d in sizes[: 1 if quick else 2]
     ]
     jobs += [functools.partial(job, "aligned", 64 if quick else 128, PRINTED[:1])]

@@ -55,7 +55,8 @@ class Square:
 
 @dataclass(frozen=True)
 class Predictor(Square):
-    """Predictor flow with stop-gradient (Tian et al. 2021, Lemma 1); V0: an EMA target of rate beta, None: the online one."""
+    """Predictor flow (Tian et al. 2021, Lemma 1) with stop-gradient, or without where B = E[x⁺x⁺ᵀ] is given; V0: an EMA target of
+    rate beta, None: the online one."""
 
     P0: Array
     A: Array
@@ -63,26 +64,32 @@ class Predictor(Square):
     eta: float = 0.0
     V0: Array | None = None
     beta: float = 0.0
+    B: Array | None = None
 
     @property
     def starts(self) -> tuple[Array, ...]:
         return (self.W0, self.P0) if self.V0 is None else (self.W0, self.P0, self.V0)
 
     def printed(self, W: Any, P: Any, V: Any = None) -> States:
-        """dW = Pᵀ (-P W A + V Cᵀ) - eta W, dP = (-P W A + V Cᵀ) Wᵀ - eta P with the bracket written twice: eight products."""
+        """dW = Pᵀ (-P W A + V Cᵀ) - eta W, dP = (-P W A + V Cᵀ) Wᵀ - eta P with the bracket written twice: eight products.
+        Without stop-gradient dW gets + P W C - W B: eleven."""
         target = W if V is None else V
         dW = P.T @ (-P @ W @ self.A + target @ self.C.T) - self.eta * W
         dP = (-P @ W @ self.A + target @ self.C.T) @ W.T - self.eta * P
+        if self.B is not None:
+            dW = dW + P @ W @ self.C - W @ self.B
         return (dW, dP) if V is None else (dW, dP, self.beta * (W - V))
 
     def shared(self, W: Any, P: Any, V: Any = None) -> States:
-        """With the bracket written once: five products."""
+        """With the bracket written once: five products, eight without stop-gradient."""
         dW, dP = predictor.field(W, P, W if V is None else V, self.A, self.C, 1.0, self.eta, self.eta)
+        if self.B is not None:
+            dW = dW + predictor.target_gradient(W, P, self.B, self.C)
         return (dW, dP) if V is None else (dW, dP, self.beta * (W - V))
 
     def own(self, t: Array, stepping: Stepping) -> MatrixFlow:
         return predictor_flow(
-            self.W0, self.P0, self.A, self.C, t, V0=self.V0, eta=self.eta, beta=self.beta, stepping=stepping
+            self.W0, self.P0, self.A, self.C, t, V0=self.V0, B=self.B, eta=self.eta, beta=self.beta, stepping=stepping
         )
 
 
@@ -161,7 +168,8 @@ class Linear:
 
 SPAN = 8.0  # of flow time, of all but the stiff flows
 SLOWEST, FASTEST = 0.1, 1.2  # rates of the closed form
-EMA, POPULATION, SAMPLES = "EMA target", "InfoNCE, population", "InfoNCE, 2 d samples"
+EMA, FREE = "EMA target", "no stop-gradient"
+POPULATION, SAMPLES = "InfoNCE, population", "InfoNCE, 2 d samples"
 
 
 def draw(case: str, d: int, seed: int = 0) -> Any:
@@ -191,5 +199,8 @@ def draw(case: str, d: int, seed: int = 0) -> Any:
     if case == "aligned":
         O = rotation()
         W0, P0 = (O * rng.uniform(0.2, 1.0, d)) @ U.T, (O * rng.uniform(0.2, 1.0, d)) @ O.T
+    if case == FREE:
+        told = C.T @ np.linalg.solve(A, C)
+        return Predictor(W0, P0, A, C, 0.05, B=(told + told.T) / 2 + (Q * rng.uniform(0, 0.5, d)) @ Q.T)
     target = {"V0": 0.7 * rng.standard_normal((d, d)) / np.sqrt(d), "beta": 0.5} if case == EMA else {}
     return Predictor(W0, P0, A, C, 0.05, **target)

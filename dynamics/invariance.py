@@ -33,10 +33,10 @@ def blurred(M: Array, values: Array, t: Array) -> bool:
 
     So it does of an eigenvalue that should be 0, late. Those of a diagonal M have no rounding.
     """
-    if np.array_equal(M, np.diag(np.diag(M))):
+    if np.count_nonzero(M) == np.count_nonzero(np.diag(M)):
         return False
-    time, off = np.abs(t)[:, None], np.finfo(float).eps * np.abs(values).max()
-    return bool((off * time * np.exp(-np.maximum(values, 0.0) * time)).max() > BLUR)
+    time, off, slowest = np.abs(t), np.finfo(float).eps * np.abs(values).max(), max(values.min(), 0.0)
+    return bool((off * time * np.exp(-slowest * time)).max() > BLUR)
 
 
 def target_form(W0: Array, V0: Array, M: Array, beta: float, t: Array) -> Array:

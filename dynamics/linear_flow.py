@@ -43,7 +43,8 @@ class LinearFlow:
             )
         if not (np.isfinite(W0).all() and np.isfinite(M).all() and np.isfinite(t).all()):
             raise ValueError("W0, M and t must be finite: check the start and the moments")
-        if np.abs(M - M.T).max() > 1e-13 * np.abs(M).max():  # rounding of a product; more is another matrix
+        # beyond the rounding of a product it is another matrix
+        if not np.array_equal(M, M.T) and np.abs(M - M.T).max() > 1e-13 * np.abs(M).max():
             raise ValueError("M must be symmetric: for a non-symmetric C use the flow rung")
         rates, basis = np.linalg.eigh(M)
         if blurred(M, rates, t):

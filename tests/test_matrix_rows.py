@@ -8,12 +8,12 @@ import pytest
 from benchmarks import matrix_closed, matrix_goals, matrix_limits, matrix_rows
 from benchmarks.matrix_ensembles import stacked
 from benchmarks.matrix_peers import exact, project, scipy_ivp
-from benchmarks.matrix_problems import EMA, FASTEST, POPULATION, SAMPLES, SLOWEST, draw
+from benchmarks.matrix_problems import EMA, FASTEST, FREE, POPULATION, SAMPLES, SLOWEST, draw
 
 TIMES = np.linspace(0.0, 2.0, 4)
 
 
-@pytest.mark.parametrize("case", ["general", "commuting", "aligned", EMA, POPULATION, SAMPLES])
+@pytest.mark.parametrize("case", ["general", "commuting", "aligned", EMA, FREE, POPULATION, SAMPLES])
 def test_project_and_peers_solve_the_same_flow(case: str) -> None:
     q = draw(case, 5)
     true = exact(q, TIMES)
