@@ -38,6 +38,7 @@ from dynamics.matrix_clock import (
 )
 from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import (
+    CALM,
     EPS,
     EXTRA,
     REAL_INTERVAL,
@@ -45,6 +46,7 @@ from dynamics.matrix_explicit import (
     copy,
     explicit_error,
     explicit_growth,
+    explicit_radius,
     explicit_step,
     extra_stages,
     first_guess,
@@ -84,10 +86,13 @@ def advance(p, tableau, table, y, t, out, levels, found, K, work, rtol, atol, me
     while i_out < len(t) and s[STATUS] == DONE:
         _look(p, y, K, work, method, s)
         h = min(s[H], t[-1] - s[WHEN])
+        if s[RHO] > 0.0 and not s[STABLE]:
+            h = min(h, CALM / s[RHO])
         error, h, count = _try_step(p, tableau, table, s[STABLE], y, h, K, work, rtol, atol, s[RHO])
         s[EVALUATIONS] += count
         s[SPENT] += count
-        if not error <= 1.0:
+        too_long = method == AUTO and not s[STABLE] and _feel(h, K, work, s)
+        if not error <= 1.0 or too_long:
             _reject(y, out[0], error, h, s)
         elif not sound(work[0], limit):
             s[STATUS] = BLEW_UP
@@ -128,13 +133,13 @@ def _start(p, y, t, out, K, work, rtol, atol, method, s):
 @compiled
 def _look(p, y, K, work, method, s):
     """Measure rho where it is due: for RKL4's stages, and for AUTO to see whether stability holds the explicit step."""
-    due = s[AGE] >= RENEW if s[STABLE] else method == AUTO and s[RUN] >= s[LOOK]
-    if not due:
+    trial = method == AUTO and not s[STABLE] and s[RUN] >= s[LOOK]
+    if not trial and (s[AGE] < RENEW or not (s[STABLE] or s[RHO] > 0.0)):
         return
     s[RHO], count = spectral_radius(p, y, K[0], work[3], work[1], work[2])
     s[EVALUATIONS] += count
     s[AGE], s[RADIUS] = 0.0, max(s[RADIUS], s[RHO])
-    if not s[STABLE]:
+    if trial:
         s[LOOK] = s[RUN] + LOOK_EVERY
         if s[H_OLD] * s[RHO] > 0.5 * REAL_INTERVAL:
             s[STABLE], s[RUN], s[SPENT], s[SINCE], s[H_OLD] = 1.0, 0.0, 0.0, s[WHEN], 0.0
@@ -142,10 +147,20 @@ def _look(p, y, K, work, method, s):
 
 
 @compiled
+def _feel(h, K, work, s):
+    """Raise rho where the explicit step just tried was too long for what its stages show of it, and say whether it was unstable.
+    The next look measures rho again."""
+    rho = explicit_radius(K, work[0], work[1])
+    if h * rho > CALM:
+        s[RHO] = max(s[RHO], rho)
+    return h * rho > REAL_INTERVAL
+
+
+@compiled
 def _try_step(p, tableau, table, stable, y, h, K, work, rtol, atol, rho):
     """(error over tolerance, h tried, evaluations): y_new = work[0] and its rate K[12], by either method."""
     if not stable:
-        explicit_step(p, tableau, y, h, K, work[0])
+        explicit_step(p, tableau, y, h, K, work[0], work[1])
         return explicit_error(tableau, y, work[0], h, K, rtol, atol), h, STAGES
     most = row_for(table, REACH * rtol / (10 * EPS))  # rounding grows as s² inside a step, and would exceed rtol
     i = min(most, row_for(table, h * SAFETY * rho))
@@ -194,8 +209,8 @@ def _reconsider(s):
 
     One alone tells little where eigenvalues are complex: steps grow until these are unstable, then start small again.
     """
-    if s[SPENT] > STAGES * s[RHO] / REAL_INTERVAL * (s[WHEN] - s[SINCE]):
-        s[STABLE], s[RUN], s[LOOK], s[H] = 0.0, 0.0, s[PATIENCE], 0.9 * REAL_INTERVAL / s[RHO]
+    if s[SPENT] > STAGES * s[RHO] / CALM * (s[WHEN] - s[SINCE]):
+        s[STABLE], s[RUN], s[LOOK], s[H] = 0.0, 0.0, s[PATIENCE], CALM / s[RHO]
         s[PATIENCE] *= 2
     else:
         s[SPENT] *= KEPT

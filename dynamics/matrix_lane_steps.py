@@ -10,7 +10,7 @@ import numpy as np
 
 from dynamics.lane_products import LANES, product
 from dynamics.matrix_compiled import compiled
-from dynamics.matrix_explicit import EXTRA, STAGES, combine, output_weights
+from dynamics.matrix_explicit import EXTRA, SEEN, STAGES, combine, output_weights
 from dynamics.matrix_lane_field import field
 
 
@@ -56,14 +56,16 @@ def errors_of(tableau, Y, new, K, share, part, rtol, atol, errors):
 
 @compiled
 def edges_of(K, new, last, part, gap, edges):
-    """edges[l] <- (h rho)² by the last two stages, |h f(new) - h f(last)|² / |new - last|² (Hairer & Wanner's test)."""
+    """edges[l] <- (h rho)² by the last two stages, as `explicit_radius`; edges has three rows of lanes."""
     n = len(new) // LANES
     for i in range(len(new)):
         part[i], gap[i] = K[STAGES, i] - K[STAGES - 1, i], new[i] - last[i]
     product(edges, 0, part, 0, 0, 1, part, 0, 1, 0, 1, 1, n)
     product(edges, 1, gap, 0, 0, 1, gap, 0, 1, 0, 1, 1, n)
+    product(edges, 2, new, 0, 0, 1, new, 0, 1, 0, 1, 1, n)
     for l in range(LANES):
-        edges[l] /= edges[LANES + l]
+        run = edges[LANES + l]
+        edges[l] = edges[l] / run if run > SEEN * edges[2 * LANES + l] else 0.0
 
 
 @compiled

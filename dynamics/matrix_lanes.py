@@ -12,18 +12,31 @@ import numpy as np
 from dynamics.lane_products import LANES
 from dynamics.matrix_clock import DONE, EVALUATIONS, STATUS, STEPS, SWITCH, WHEN
 from dynamics.matrix_compiled import compiled
-from dynamics.matrix_explicit import EPS, EXTRA, REAL_INTERVAL, STAGES, copy, explicit_growth, first_guess, first_step
+from dynamics.matrix_explicit import (
+    CALM,
+    EPS,
+    EXTRA,
+    REAL_INTERVAL,
+    STAGES,
+    copy,
+    explicit_growth,
+    first_guess,
+    first_step,
+)
 from dynamics.matrix_lane_field import field, set_moments, set_step, workspace
 from dynamics.matrix_lane_passages import find_in_lane, lane_size
 from dynamics.matrix_lane_steps import edges_of, errors_of, extra, gather, is_sound, output, spread, step, turn
 from dynamics.matrix_output import log_norm, passes
 
 LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
+NEARLY = 0.99  # of CALM / rho: a step that stability holds, and not error
 PAD = 8  # doubles between the stages: rows 4096 bytes apart, as at d = 8, would share the sets of the first cache
-STIFF_COUNT = 12.0  # accepted steps, net, beyond the edge of stability before a member counts as stiff
+STIFF_COUNT = 12.0  # accepted steps, net, that stability holds before a member counts as stiff
+STIFF_REMAINING = 40.0  # ... where more than this many of them are to go
 FREE, IDLE = -1, -2  # in place of a lane's member: the next may come, or none waits
-# rows of the clocks, one column a lane; START is log ‖W‖ at the member's start, SIZE how much it has grown
-NOW, H, REJECTED, EDGE, EVALUATED, ACCEPTED, START, SIZE = range(8)
+# rows of the clocks, one column a lane; RHO is the spectral radius where a step was too long for it; START is log ‖W‖ at the
+# member's start, SIZE how much it has grown
+NOW, H, REJECTED, HELD, RHO, EVALUATED, ACCEPTED, START, SIZE = range(9)
 
 
 @compiled
@@ -63,15 +76,20 @@ def _leave(stats, found, clock, l, ended):
 @compiled
 def _judge(clock, l, error, edge, end, leave_stiff):
     """(accepted, next step, step made): what the error says of lane l's try; a next step of 0 gives the member up."""
-    accepted, tried, factor = error <= 1.0, clock[H, l], explicit_growth(error)
+    tried, factor = clock[H, l], explicit_growth(error)
+    accepted = error <= 1.0 and not (leave_stiff and edge > REAL_INTERVAL**2)
+    if leave_stiff and edge > CALM**2:
+        clock[RHO, l] = max(clock[RHO, l], np.sqrt(edge) / tried)
     if accepted:
         factor = min(1.0, factor) if clock[REJECTED, l] else factor
         clock[NOW, l] = end if tried >= end - clock[NOW, l] else clock[NOW, l] + tried
         clock[ACCEPTED, l] += 1
-        clock[EDGE, l] = clock[EDGE, l] + 1 if edge > REAL_INTERVAL**2 else max(0.0, clock[EDGE, l] - 1)
+        held = tried * clock[RHO, l] > NEARLY * CALM
+        clock[HELD, l] = clock[HELD, l] + 1 if held else max(0.0, clock[HELD, l] - 1)
     clock[REJECTED, l] = not accepted
-    h = tried * factor
-    hopeless = h < 10 * EPS * max(abs(clock[NOW, l]), EPS) or (leave_stiff and clock[EDGE, l] >= STIFF_COUNT)
+    h = min(tried * factor, CALM / clock[RHO, l]) if clock[RHO, l] > 0.0 else tried * factor
+    stiff = clock[HELD, l] >= STIFF_COUNT and end - clock[NOW, l] > STIFF_REMAINING * h
+    hopeless = stiff or h < 10 * EPS * max(abs(clock[NOW, l]), EPS)
     return accepted, 0.0 if hopeless else min(h, end - clock[NOW, l]), tried
 
 
@@ -101,7 +119,7 @@ def advance_lanes(
     n, rows = y.shape[1], STAGES + 1 + EXTRA
     p, K = workspace(kind, k, d, ema, C.shape[2], n), np.zeros((rows, n * LANES + PAD))
     Y, new, last, share = np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES)
-    clock, errors, edges, weights = np.zeros((8, LANES)), np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(rows)
+    clock, errors, edges, weights = np.zeros((9, LANES)), np.zeros(2 * LANES), np.zeros(3 * LANES), np.zeros(rows)
     member, i_out, waiting, row = np.full(LANES, FREE), np.zeros(LANES, np.int64), 0, np.empty(n)
     while True:
         for l in range(LANES):
