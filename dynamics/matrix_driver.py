@@ -1,7 +1,8 @@
 """The stepper of one matrix flow, compiled: DOP853 while the flow is mild, RKL4 while it is stiff, by measurement.
 
 AUTO measures the spectral radius rho of the Jacobian every few steps: where h rho shows that stability and not error
-holds DOP853's step, RKL4 gets a trial, and stays while its evaluations per unit of time are the fewer. An array of
+holds DOP853's step, RKL4 gets a trial, and stays while its evaluations per unit of time are the fewer. Of the measured rho
+DOP853's steps are no longer than CALM, where outputs within them are as good as at their ends. An array of
 numbers, one a member, is its clockwork: the statistics that are handed out come first, what the stepper remembers after.
 """
 
