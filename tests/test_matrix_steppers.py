@@ -8,9 +8,11 @@ from matrix_cases import TIMES, distance, plain, problem
 from scipy.linalg import expm
 
 from dynamics import matrix_driver as driver
-from dynamics.matrix_explicit import TABLEAU, explicit_step
+from dynamics.lane_products import LANES
+from dynamics.matrix_explicit import SEEN, STAGES, TABLEAU, explicit_radius, explicit_step
 from dynamics.matrix_field import PREDICTOR, velocity
 from dynamics.matrix_flow import Stepping, predictor_flow
+from dynamics.matrix_lane_steps import edges_of
 from dynamics.matrix_stabilised import spectral_radius, stabilised_step
 from dynamics.solver import RTOL, SolverError
 from dynamics.stabilised_tableau import SIZES, table
@@ -157,3 +159,17 @@ def test_outputs_within_steps_that_stability_holds_are_as_good(members: int, lea
 
     # steps of h rho = 5 keep a mode's size, those seen late, up to 6, magnify it ten times; DOP853 alone goes to 6 and beyond
     assert worst("auto") < least * RTOL < worst("DOP853")
+
+
+@pytest.mark.parametrize(("apart", "rho"), [(1e-6, 5.0), (0.5 * np.sqrt(SEEN), 0.0), (0.0, 0.0)])
+def test_a_radius_is_read_off_two_stages_and_not_off_their_rounding(apart: float, rho: float) -> None:
+    n, K = 3, np.zeros((STAGES + 1, 3))
+    new = np.full(n, 1 / np.sqrt(n))
+    last = new + apart / np.sqrt(n)
+    K[STAGES], K[STAGES - 1] = -5.0 * new, -5.0 * last
+    close = {"rel": 1e-8}  # what subtracting leaves of 16 digits at 1e-6 apart, with room
+    assert explicit_radius(K, new, last) == pytest.approx(rho, **close)
+    wide = lambda x: np.repeat(x, LANES, axis=-1)  # noqa: E731  the same in every lane
+    edges = np.zeros(3 * LANES)
+    edges_of(wide(K), wide(new), wide(last), np.zeros(n * LANES), np.zeros(n * LANES), edges)
+    assert edges[:LANES] == pytest.approx(rho**2, **close)
