@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynamics.calm import CALM
 from dynamics.matrix_clock import (
     AGE,
     BLEW_UP,
@@ -39,7 +40,6 @@ from dynamics.matrix_clock import (
 )
 from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import (
-    CALM,
     EPS,
     EXTRA,
     REAL_INTERVAL,

@@ -19,9 +19,6 @@ SMALL = 1e-8  # with the default tolerances no start below 10⁴ feels it
 # output. An argument of every function that needs it: as constants they would be unrolled, at 10 s of compilation.
 TABLEAU = (np.vstack([DOP853.A[:STAGES, :STAGES], DOP853.B]), DOP853.A_EXTRA, DOP853.E5, DOP853.E3, DOP853.D)
 REAL_INTERVAL = 6.1  # stable for -6.1 < h lambda < 0 (Hairer's own threshold for stiffness)
-# h rho of the largest step of a flow that may change its method: from 5.5 on the dense output magnifies what is left of a fast
-# mode (10 times at 6, 560 times at 8), and the true radius may be a tenth more than the measured one
-CALM = 5.0
 SEEN = (100 * EPS) ** 2  # of ‖y‖², from where a difference of two states is more than rounding
 BLOCK = 1024  # entries combined at a time: 8 kB a row, so that the running sum stays in the first cache
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynamics.calm import CALM
 from dynamics.lane_products import LANES
+from dynamics.lanes import STIFF_COUNT, STIFF_REMAINING
 from dynamics.matrix_clock import DONE, EVALUATIONS, STATUS, STEPS, SWITCH, WHEN
 from dynamics.matrix_compiled import compiled
 from dynamics.matrix_explicit import (
-    CALM,
     EPS,
     EXTRA,
     REAL_INTERVAL,
@@ -31,8 +32,6 @@ from dynamics.matrix_output import log_norm, passes
 LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
 NEARLY = 0.99  # of CALM / rho: a step that stability holds, and not error
 PAD = 8  # doubles between the stages: rows 4096 bytes apart, as at d = 8, would share the sets of the first cache
-STIFF_COUNT = 12.0  # accepted steps, net, that stability holds before a member counts as stiff
-STIFF_REMAINING = 40.0  # ... where more than this many of them are to go
 FREE, IDLE = -1, -2  # in place of a lane's member: the next may come, or none waits
 # rows of the clocks, one column a lane; RHO is the spectral radius where a step was too long for it; START is log ‖W‖ at the
 # member's start, SIZE how much it has grown

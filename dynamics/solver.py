@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
-from scipy.integrate import solve_ivp
+from scipy.integrate import OdeSolver, solve_ivp
 from scipy.optimize import brentq
 
+from dynamics.calm import CalmDOP853
 from dynamics.run import Array
 
 RTOL = 1e-10  # the flow rung's own relative tolerance; every law of tolerance is a multiple of it
@@ -58,7 +60,7 @@ def integrate(
 ) -> Solution:
     """Integrate dy/dt = field(t, y) for y (B, n) over t (T,), t[0] the start.
 
-    method: "auto" tries DOP853 and, if stability starves its step, LSODA; any scipy method name forces it.
+    method: "auto" tries DOP853 (`dynamics.calm`) and, if stability starves its step, LSODA; any scipy method name forces it.
     events: functions of y (B, n) that return one number a member (B,); the first zero of each is found as a root of
     the dense output, between the two steps where the sign changes.
     scipy's error norm is a root mean square over all B n entries, which would dilute one bad member by √B; the
@@ -69,10 +71,10 @@ def integrate(
         raise ValueError(f"y0 must be a finite (B, n) array, got shape {y0.shape}: check the start of the Setting")
     if len(t) == 1:
         return Solution(y0[None].copy(), tuple(_first_zeros(g, lambda _: y0, t) for g in events), "none", 0)
-    attempts = ("DOP853", "LSODA") if method == "auto" else (method,)
-    for name in attempts:
+    attempts = (CalmDOP853, "LSODA") if method == "auto" else (method,)
+    for attempt in attempts:
         try:
-            return _attempt(field, y0, t, rtol, atol, name, events)
+            return _attempt(field, y0, t, rtol, atol, attempt, events)
         except _Stiff:
             continue
     raise SolverError(
@@ -87,10 +89,11 @@ def _attempt(
     t: Array,
     rtol: float,
     atol: float,
-    method: str,
+    method: str | type[OdeSolver],
     events: Sequence[Event],
 ) -> Solution:
     shape, root_b, count = y0.shape, np.sqrt(len(y0)), 0
+    name = method if isinstance(method, str) else "DOP853"
 
     def flat(time: float, y: Array) -> Array:
         nonlocal count
@@ -105,7 +108,7 @@ def _attempt(
     blow_up.terminal = True  # pyright: ignore[reportFunctionMemberAccess]  scipy reads this attribute
     with np.errstate(over="ignore", invalid="ignore"):
         out = solve_ivp(
-            flat, (t[0], t[-1]), y0.ravel(), method, t_eval=t, events=blow_up, dense_output=bool(events),
+            flat, (t[0], t[-1]), y0.ravel(), cast(str, method), t_eval=t, events=blow_up, dense_output=bool(events),
             rtol=max(rtol / root_b, 3e-14), atol=atol / root_b,  # 3e-14: scipy takes no rtol below 100 ulp
         )  # fmt: skip
     if len(out.t_events[0]) or not np.isfinite(out.y).all():
@@ -115,11 +118,11 @@ def _attempt(
         )
     if not out.success:
         raise SolverError(
-            f"{method} stopped: {out.message} Give a smaller t_end or smaller rates (from Python, or "
+            f"{name} stopped: {out.message} Give a smaller t_end or smaller rates (from Python, or "
             "a looser rtol, or method='Radau')"
         )
     times = tuple(_first_zeros(g, lambda time: out.sol(time).reshape(shape), out.sol.ts) for g in events)
-    return Solution(out.y.T.reshape(len(t), *shape), times, method, count)
+    return Solution(out.y.T.reshape(len(t), *shape), times, name, count)
 
 
 def _first_zeros(g: Event, y: Callable[[float], Array], steps: Array) -> tuple[float | None, ...]:
