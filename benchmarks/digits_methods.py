@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -26,6 +25,7 @@ from benchmarks.harness import table, write  # first: it sets the thread counts
 import numpy as np  # isort: skip
 from tqdm import tqdm
 
+from dynamics import machine
 from dynamics.run import Run
 from full_models.methods import METHODS
 from full_models.training import Recipe, train
@@ -212,7 +212,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=list(METHODS), metavar="NAME")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where trained runs are kept")
-    parser.add_argument("-j", type=int, default=os.cpu_count() or 1, dest="jobs", help="processes (default: cores)")
+    parser.add_argument("-j", type=int, default=machine.cores(), dest="jobs", help="processes (default: cores)")
     parser.add_argument("--predictor-rates", action="store_true", help="judge the predictor's learning rate instead")
     parser.add_argument("--quick", action="store_true", help="three methods and an ablation only, nothing written")
     args = parser.parse_args(words)

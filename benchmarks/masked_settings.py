@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.harness import write
 
 import numpy as np  # isort: skip
 
+from dynamics import machine
 from full_models.data import load
 from full_models.training import Recipe
 
@@ -53,7 +53,7 @@ def recipe(method: str, data: str, seed: int, change: dict[str, Any]) -> Recipe:
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("results"), help="where trained runs are kept")
-    parser.add_argument("-j", type=int, default=os.cpu_count() or 1, dest="jobs", help="processes (default: cores)")
+    parser.add_argument("-j", type=int, default=machine.cores(), dest="jobs", help="processes (default: cores)")
     args = parser.parse_args(words)
     data = training_images(args.results)
     plan = [(method, i, seed) for method, found in SETTINGS.items() for i in range(len(found)) for seed in range(SEEDS)]

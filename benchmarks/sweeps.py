@@ -31,10 +31,11 @@ from tqdm import tqdm
 
 from benchmarks import harness
 from benchmarks.tasks import histogram, nothing
+from dynamics import machine
 from noncollapse.engine import Engine, dask, processes
 from noncollapse.sweep import sweep
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = machine.cores()
 ROUNDS = 5
 Work = Callable[[Any], Any]
 

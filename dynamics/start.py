@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynamics.machine import check_memory
 from dynamics.run import Array
 from dynamics.setting import Setting
 from dynamics.views import Moments, moments
 
 
 def start(setting: Setting) -> tuple[Array, Array, Array]:
-    """(W, P, V) at t = 0; see `Network` for what each `start` means. V = tau0 W for an EMA target, else V = W."""
-    W, P = _encoder_and_predictor(setting, moments(setting))
+    """(W, P, V) at t = 0; see `Network` for what each `start` means. V = tau0 W for an EMA target, else V = W.
+
+    Raises MemoryError where a Run from here, W, P, V and their velocities at every time, could never fit.
+    """
+    m, k, times = moments(setting), setting.network.k, setting.training.points
+    check_memory(8 * times * (4 * k * m.d + 2 * k**2), f"a Run of {times:,} times, k = {k:,} and d = {m.d:,}")
+    W, P = _encoder_and_predictor(setting, m)
     if setting.objective.predictor == "none":
         P = np.eye(len(P))
     V = setting.network.tau0 * W if setting.objective.target == "ema" else W.copy()

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from dynamics.images import Pool, image_pool
+from dynamics.machine import check_memory
 from dynamics.observe import commutator, of_order_one
 from dynamics.run import Array
 from dynamics.setting import GaussianViews, ImageViews, Setting, SettingError, Views
@@ -73,8 +74,9 @@ def plane_rotation(d: int, angle: float) -> Array:
 
 
 def gaussian_moments(views: GaussianViews) -> Moments:
-    """A = X + N, B = R X Rᵀ + N, C = X Rᵀ (clean anchor: A = X)."""
+    """A = X + N, B = R X Rᵀ + N, C = X Rᵀ (clean anchor: A = X). Raises MemoryError where they could never fit."""
     d = len(views.signal)
+    check_memory(8 * 6 * d**2, f"the moments of d = {d:,} inputs")  # A, B, C; X, N, R
     X = np.diag(views.signal)
     Q, R = plane_rotation(d, views.angle), plane_rotation(d, views.twist)
     N = (Q * np.array(views.noise)) @ Q.T

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
+from dynamics import machine
 from dynamics.setting import SettingError
 
 
@@ -26,10 +25,10 @@ def usable(device: str) -> str:
 
 
 def memory_of(place: torch.device) -> int:
-    """Bytes of the machine's memory, or of the GPU's."""
+    """Bytes of memory that this process may use, or the GPU's."""
     if place.type == "cuda":
         return torch.cuda.get_device_properties(place).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return machine.memory()
 
 
 def check_memory(needed: int, place: torch.device) -> None:

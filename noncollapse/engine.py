@@ -17,6 +17,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 from urllib.parse import urlsplit
 
+from dynamics.machine import cores
 from noncollapse.errors import UsageError
 
 Engine = Callable[[], AbstractContextManager[Executor]]
@@ -41,7 +42,9 @@ def processes(jobs: int | None = None, method: str = "spawn") -> Engine:
     def pool() -> Iterator[Executor]:
         others = set(multiprocessing.active_children())
         context = multiprocessing.get_context(method)
-        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+        executor = ProcessPoolExecutor(
+            jobs or cores(), mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)
+        )
         try:
             yield executor
         except BaseException:  # interrupted: what is running is dropped, what is recorded stays

@@ -46,10 +46,6 @@ def test_help_lists_the_verbs(say: Cli) -> None:
     assert all(verb in said.out for verb in VERBS)
 
 
-def test_the_default_number_of_processes_is_the_cores() -> None:
-    assert cli.parser(["verify"]).parse_args(["verify"]).jobs == os.cpu_count()
-
-
 def shell(*words: str | Path, **changes: str) -> list[str]:
     return ["bash", "-c", shlex.join([sys.executable, "-m", "noncollapse", *map(str, words)]) + changes.pop("then", "")]
 

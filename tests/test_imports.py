@@ -16,7 +16,7 @@ ALLOWED = {  # third-party packages and other rooms; dynamics' modules are liste
     "derivations": ({"sympy", "numpy"}, {"dynamics": VOCABULARY - {"images"}}),
     "full_models": (
         {"torch", "numpy", "numba", "llvmlite", "sklearn", "kornia", "PIL", "tqdm"},  # llvmlite: numba's own
-        {"dynamics": VOCABULARY | {"points", "machine_code", "vector_width", "exponential"}},
+        {"dynamics": VOCABULARY | {"machine", "points", "machine_code", "vector_width", "exponential"}},
     ),
     "figures": (
         {"matplotlib", "numpy", "jinja2", "markupsafe", "latex2mathml"},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from dynamics import machine
 from noncollapse.errors import UsageError
 
 
@@ -16,9 +16,9 @@ def add_ids(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
-    """-j, by default the machine's cores."""
+    """-j, by default the cores that this process may use."""
     parser.add_argument(
-        "-j", type=int, default=os.cpu_count() or 1, metavar="N", dest="jobs", help="processes (default: cores)"
+        "-j", type=int, default=machine.cores(), metavar="N", dest="jobs", help="processes (default: cores)"
     )
 
 

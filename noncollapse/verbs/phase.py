@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from dynamics import machine
 from noncollapse.errors import UsageError
 from noncollapse.verbs.common import made
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name", metavar="NAME", help="of the record (default: the axes and 6 digits that stand for the whole request)"
     )
     parser.add_argument(
-        "-j", type=int, default=os.cpu_count() or 1, metavar="N", dest="jobs", help="threads (default: cores)"
+        "-j", type=int, default=machine.cores(), metavar="N", dest="jobs", help="threads (default: cores)"
     )
 
 
