@@ -27,6 +27,7 @@ from dynamics.matrix_clock import (
     RUN,
     SINCE,
     SIZE,
+    SLOPE,
     SPENT,
     STABLE,
     STABLE_STEPS,
@@ -53,9 +54,11 @@ from dynamics.matrix_explicit import (
     first_guess,
     first_step,
     norm,
+    sound,
 )
 from dynamics.matrix_field import INFO_NCE, INFO_NCE_SAMPLES, NO_STOP_GRADIENT, narrow, velocity
-from dynamics.matrix_output import find, log_size, passes, write
+from dynamics.matrix_output import write
+from dynamics.matrix_passages import find, passes, size_and_slope
 from dynamics.matrix_samples import slim
 from dynamics.matrix_stabilised import (
     row_for,
@@ -83,7 +86,7 @@ def advance(p, tableau, table, y, t, out, levels, found, K, work, rtol, atol, me
     the step's end, the stage before it or a buffer, the field there, and the power iteration's direction.
     """
     _start(p, y, t, out, K, work, rtol, atol, method, s)
-    i_out, size0 = 1, s[SIZE]
+    i_out, size0, kd = 1, s[SIZE], p[1] * p[2]
     while i_out < len(t) and s[STATUS] == DONE:
         _look(p, y, K, work, method, s)
         h = min(s[H], t[-1] - s[WHEN])
@@ -99,14 +102,17 @@ def advance(p, tableau, table, y, t, out, levels, found, K, work, rtol, atol, me
             s[STATUS] = BLEW_UP
         else:
             ahead = t[-1] if h >= t[-1] - s[WHEN] else s[WHEN] + h
-            before, after = s[SIZE] - size0, log_size(p, work[0]) - size0
-            if not s[STABLE] and (t[i_out] < ahead or passes(levels, found, before, after)):
+            size, slope = size_and_slope(work[0, :kd], K[STAGES, :kd], 1, 0)
+            ends = s[SIZE] - size0, size - size0, h * s[SLOPE], h * slope
+            passing = passes(levels, found, ends)
+            if not s[STABLE] and (t[i_out] < ahead or passing):
                 extra_stages(p, tableau, y, h, K, work[2])
                 s[EVALUATIONS] += EXTRA
-            find(p, tableau, y, h, ahead, K, work, levels, found, size0, before, after, s)
+            if passing:
+                find(kd, tableau, s[STABLE], y, work[0], h, K, work[1], levels, found, ends, size0, s[WHEN], h, ahead)
             i_out += write(tableau, y, h, ahead, K, work, t[i_out:], out[i_out:], s)
             _accept(y, K, work, error, h, ahead, s)
-            s[SIZE] = after + size0
+            s[SIZE], s[SLOPE] = size, slope
             if method == AUTO and s[STABLE] and s[RUN] % TRIAL == 0:
                 _reconsider(s)
         if s[EVALUATIONS] > most and i_out < len(t) and s[STATUS] == DONE:
@@ -128,7 +134,7 @@ def _start(p, y, t, out, K, work, rtol, atol, method, s):
     s[EVALUATIONS], s[WHEN], s[SINCE], s[STABLE] = 2, t[0], t[0], stable
     s[SWITCH] = t[0] if stable else np.inf
     s[AGE], s[LOOK], s[PATIENCE], s[ERROR] = RENEW, FIRST_LOOK, LOOK_EVERY, 1.0
-    s[SIZE] = log_size(p, y)
+    s[SIZE], s[SLOPE] = size_and_slope(y[: p[1] * p[2]], K[0], 1, 0)
 
 
 @compiled
@@ -168,15 +174,6 @@ def _try_step(p, tableau, table, stable, y, h, K, work, rtol, atol, rho):
     h = min(h, table[i, LENGTH] / (SAFETY * rho))
     stabilised_step(p, table[i], SIZES[i], y, h, K, work[0], work[1], work[2])
     return stabilised_error(table[i], y, work[0], work[1], h, K, rtol, atol), h, SIZES[i]
-
-
-@compiled
-def sound(y, limit):
-    """Finite and below the limit; a sum of squares would overflow before it told."""
-    for i in range(len(y)):  # noqa: SIM110  compiled code has no generators
-        if not abs(y[i]) <= limit:
-            return False
-    return True
 
 
 @compiled

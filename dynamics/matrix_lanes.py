@@ -25,17 +25,16 @@ from dynamics.matrix_explicit import (
     first_step,
 )
 from dynamics.matrix_lane_field import field, set_moments, set_step, workspace
-from dynamics.matrix_lane_passages import find_in_lane, lane_size
 from dynamics.matrix_lane_steps import edges_of, errors_of, extra, gather, is_sound, output, spread, step, turn
-from dynamics.matrix_output import log_norm, passes
+from dynamics.matrix_passages import find, passes, size_and_slope
 
 LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
 NEARLY = 0.99  # of CALM / rho: a step that stability holds, and not error
 PAD = 8  # doubles between the stages: rows 4096 bytes apart, as at d = 8, would share the sets of the first cache
 FREE, IDLE = -1, -2  # in place of a lane's member: the next may come, or none waits
 # rows of the clocks, one column a lane; RHO is the spectral radius where a step was too long for it; START is log ‖W‖ at the
-# member's start, SIZE how much it has grown
-NOW, H, REJECTED, HELD, RHO, EVALUATED, ACCEPTED, START, SIZE = range(9)
+# member's start, SIZE how much it has grown, SLOPE how fast it does
+NOW, H, REJECTED, HELD, RHO, EVALUATED, ACCEPTED, START, SIZE, SLOPE = range(10)
 
 
 @compiled
@@ -60,7 +59,8 @@ def _enter(p, l, y0, a, c, C, rates, t, Y, K, wide, clock, rtol, atol):
     for i in range(n):
         K[0, i * LANES + l] = h * f0[i]
     clock[:, l] = 0.0
-    clock[NOW, l], clock[H, l], clock[EVALUATED, l], clock[START, l] = t[0], h, 2.0, log_norm(y0[:kd])
+    clock[NOW, l], clock[H, l], clock[EVALUATED, l] = t[0], h, 2.0
+    clock[START, l], clock[SLOPE, l] = size_and_slope(y0[:kd], f0[:kd], 1, 0)
 
 
 @compiled
@@ -118,8 +118,9 @@ def advance_lanes(
     n, rows = y.shape[1], STAGES + 1 + EXTRA
     p, K = workspace(kind, k, d, ema, C.shape[2], n), np.zeros((rows, n * LANES + PAD))
     Y, new, last, share = np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES), np.zeros(n * LANES)
-    clock, errors, edges, weights = np.zeros((9, LANES)), np.zeros(2 * LANES), np.zeros(3 * LANES), np.zeros(rows)
-    member, i_out, waiting, row = np.full(LANES, FREE), np.zeros(LANES, np.int64), 0, np.empty(n)
+    clock, errors, edges, weights = np.zeros((10, LANES)), np.zeros(2 * LANES), np.zeros(3 * LANES), np.zeros(rows)
+    member, i_out, waiting = np.full(LANES, FREE), np.zeros(LANES, np.int64), 0
+    own, kd = np.empty((3 + rows, n)), k * d  # one lane's step, to be looked into alone
     while True:
         for l in range(LANES):
             if member[l] == FREE:
@@ -136,8 +137,12 @@ def advance_lanes(
                 continue
             clock[EVALUATED, l] += STAGES
             accepted, h, made = _judge(clock, l, errors[l], edges[l], t[-1], leave_stiff)
-            sized = lane_size(p, new, l, row) - clock[START, l] if accepted and len(levels) else 0.0
-            passing = accepted and passes(levels, found[b], clock[SIZE, l], sized)
+            sized, fall = 0.0, 0.0
+            if accepted and len(levels):
+                sized, fall = size_and_slope(new[: kd * LANES], K[STAGES], LANES, l)
+                sized -= clock[START, l]
+            ends = clock[SIZE, l], sized, made * clock[SLOPE, l], fall
+            passing = accepted and passes(levels, found[b], ends)
             inside = passing or (accepted and t[i_out[l]] < clock[NOW, l])  # whether it has to look within this step
             if inside:
                 clock[EVALUATED, l] += EXTRA
@@ -145,9 +150,13 @@ def advance_lanes(
                     extra(p, tableau, Y, last, K)
                 dense = True
             if passing:
-                find_in_lane(
-                    p, tableau, Y, new, K, l, before, made, clock[NOW, l], levels, found[b], clock[START, l], clock[SIZE, l], sized,
-                    weights, row,
+                gather(Y, own[0], l)
+                gather(new, own[1], l)
+                for j in range(rows):
+                    gather(K[j], own[3 + j], l)
+                find(
+                    kd, tableau, False, own[0], own[1], 1.0, own[3:], own[2], levels, found[b], ends, clock[START, l], before, made,
+                    clock[NOW, l],
                 )  # fmt: skip
             while accepted and i_out[l] < len(t) and t[i_out[l]] <= clock[NOW, l]:
                 if t[i_out[l]] == clock[NOW, l]:
@@ -155,7 +164,8 @@ def advance_lanes(
                 else:
                     output(tableau, Y, new, K, l, (t[i_out[l]] - before) / made, weights, out[b, i_out[l]])
                 i_out[l] += 1
-            clock[SIZE, l] = sized if accepted else clock[SIZE, l]
+            if accepted:
+                clock[SIZE, l], clock[SLOPE, l] = sized, fall / made
             ended = i_out[l] == len(t)
             if accepted and not is_sound(new, l, limit):
                 h, ended = 0.0, False

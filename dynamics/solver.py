@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.integrate import OdeSolver, solve_ivp
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from dynamics.calm import CalmDOP853
 from dynamics.run import Array
@@ -21,6 +22,9 @@ RTOL = 1e-10  # the flow rung's own relative tolerance; every law of tolerance i
 ATOL = 1e-14  # far below any weight that matters, so that decaying modes keep their digits
 BLOW_UP = 1e8  # weights start at order one; a flow of bounded moments that gets here has no finite limit
 MAX_EVALUATIONS = 60_000  # a mild run takes a few hundred; reaching this means that stability, not error, sets the step
+# a parabola between equal steps comes nearer to 0 than their ends by an eighth of what it changes over the next: REACH is ample.
+# And where g is flat at its nearest, this share of a step is 1e-12 of what it bends by in one
+REACH, TOUCH = 2.0, 1e-6
 
 Field = Callable[[float, Array], Array]
 Event = Callable[[Array], Array]
@@ -129,22 +133,44 @@ def _first_zeros(g: Event, y: Callable[[float], Array], steps: Array) -> tuple[f
     """Per member, the first root of g(y(t)): bracketed by the integrator's own steps, then found by Brent's method.
 
     As in `dynamics.lane_driver`: 0 at the start counts there, and what is no number never counts, neither at a step's end nor within.
+    As in `dynamics.matrix_passages`, and only there: so does a step from whose ends, on one side of 0, g comes across and goes back.
     """
     with np.errstate(all="ignore"):  # a g that is no number here is of no harm
         values = np.stack([g(y(time)) for time in steps])  # (steps, B)
         before, after = values[:-1], values[1:]
         crossed = ((before < 0) & (after >= 0)) | ((before > 0) & (after <= 0))  # all false of NaN
+        suspect = crossed | _may_touch(values)
         out: list[float | None] = []
         for member in range(values.shape[1]):
             own = lambda time, b=member: float(g(y(time))[b])  # noqa: E731
-            roots = (_root(own, steps[i], steps[i + 1]) for i in np.flatnonzero(crossed[:, member]))
+            roots = (
+                _root(own, steps[i], steps[i + 1] if crossed[i, member] else _nearest(own, steps[i], steps[i + 1]))
+                for i in np.flatnonzero(suspect[:, member])
+            )
             at_start = values[0, member] == 0
             out.append(float(steps[0]) if at_start else next((x for x in roots if x is not None), None))
     return tuple(out)
 
 
+def _may_touch(values: Array) -> NDArray[np.bool_]:
+    """Whether g may come to 0 within a step (steps - 1, B) from whose ends it is on one side: one of them is nearer to it than its
+    neighbours, and no farther than REACH times what g changes over the next two."""
+    size = np.pad(np.abs(values), ((2, 2), (0, 0)), constant_values=np.nan)
+    around = np.stack([size[j : j + len(values)] for j in range(5)])  # (5, steps, B), the end itself in the middle
+    nearest = np.fmin.reduce(around[1:4]) == around[2]
+    near = nearest & (around[2] <= REACH * (np.fmax.reduce(around) - around[2]))
+    return np.logical_and(values[:-1] * values[1:] > 0, near[:-1] | near[1:])
+
+
+def _nearest(g: Callable[[float], float], a: float, b: float) -> float:
+    """The time from a to b at which |g| is least, or g has changed its sign."""
+    side = np.sign(g(a))
+    found = minimize_scalar(lambda t: side * g(t), bounds=(a, b), method="bounded", options={"xatol": TOUCH * (b - a)})
+    return float(found.x)
+
+
 def _root(g: Callable[[float], float], a: float, b: float) -> float | None:
-    """Of a function of two signs at a and b; None where it ceases to be a number between them."""
+    """Of a function of two signs at a and b; None where it has one, or ceases to be a number between them."""
 
     def number(time: float) -> float:
         value = g(time)
@@ -153,6 +179,6 @@ def _root(g: Callable[[float], float], a: float, b: float) -> float | None:
         return value
 
     try:
-        return float(brentq(number, a, b, xtol=1e-12))  # pyright: ignore[reportArgumentType]
+        return float(brentq(number, a, b, xtol=1e-12)) if number(a) * number(b) <= 0 else None  # pyright: ignore[reportArgumentType]
     except _NoNumber:
         return None
