@@ -48,7 +48,6 @@ from dynamics.matrix_explicit import (
     copy,
     explicit_error,
     explicit_growth,
-    explicit_radius,
     explicit_step,
     extra_stages,
     first_guess,
@@ -73,7 +72,10 @@ AUTO, EXPLICIT, STABILISED = 0, 1, 2  # how to step
 
 SAFETY = 1.1  # on the measured radius, which approaches the true one from below
 RENEW = 25  # accepted RKL4 steps for which a measured radius serves
-FIRST_LOOK, LOOK_EVERY = 20, 20  # accepted steps before AUTO measures the radius, and between
+FIRST_LOOK, LOOK_EVERY = 20, 20  # accepted steps before AUTO sees whether stability holds it, and between
+GLANCE = 3  # accepted explicit steps of AUTO from one iteration towards the radius to the next: from the first step on, as one
+# too long magnifies what is left of a fast mode where no stage shows it
+MOST = 50  # iterations of a whole measurement
 TRIAL = 8  # accepted RKL4 steps after which their cost is compared
 KEPT = 0.75  # of what earlier trials cost, and of their time: they count for some 30 steps, as long as step sizes swing
 
@@ -95,8 +97,7 @@ def advance(p, tableau, table, y, t, out, levels, found, K, work, rtol, atol, me
         error, h, count = _try_step(p, tableau, table, s[STABLE], y, h, K, work, rtol, atol, s[RHO])
         s[EVALUATIONS] += count
         s[SPENT] += count
-        too_long = method == AUTO and not s[STABLE] and _feel(h, K, work, s)
-        if not error <= 1.0 or too_long:
+        if not error <= 1.0:
             _reject(y, out[0], error, h, s)
         elif not sound(work[0], limit):
             s[STATUS] = BLEW_UP
@@ -139,28 +140,22 @@ def _start(p, y, t, out, K, work, rtol, atol, method, s):
 
 @compiled
 def _look(p, y, K, work, method, s):
-    """Measure rho where it is due: for RKL4's stages, and for AUTO to see whether stability holds the explicit step."""
-    trial = method == AUTO and not s[STABLE] and s[RUN] >= s[LOOK]
-    if not trial and (s[AGE] < RENEW or not (s[STABLE] or s[RHO] > 0.0)):
+    """Measure rho where it is due: for RKL4's stages, and for AUTO to hold the explicit step, and see whether it is held."""
+    free = method == AUTO and not s[STABLE]
+    trial = free and s[RUN] >= s[LOOK]
+    if not (trial or (free and s[AGE] >= GLANCE) or (s[STABLE] and s[AGE] >= RENEW)):
         return
-    s[RHO], count = spectral_radius(p, y, K[0], work[3], work[1], work[2])
+    whole = trial or s[STABLE]
+    s[RHO], count = spectral_radius(p, y, K[0], work[3], work[1], work[2], MOST if whole else 1)
     s[EVALUATIONS] += count
-    s[AGE], s[RADIUS] = 0.0, max(s[RADIUS], s[RHO])
+    s[AGE] = 0.0
+    if whole:
+        s[RADIUS] = max(s[RADIUS], s[RHO])
     if trial:
         s[LOOK] = s[RUN] + LOOK_EVERY
         if s[H_OLD] * s[RHO] > 0.5 * REAL_INTERVAL:
             s[STABLE], s[RUN], s[SPENT], s[SINCE], s[H_OLD] = 1.0, 0.0, 0.0, s[WHEN], 0.0
             s[SWITCH] = min(s[SWITCH], s[WHEN])
-
-
-@compiled
-def _feel(h, K, work, s):
-    """Raise rho where the explicit step just tried was too long for what its stages show of it, and say whether it was unstable.
-    The next look measures rho again."""
-    rho = explicit_radius(K, work[0], work[1])
-    if h * rho > CALM:
-        s[RHO] = max(s[RHO], rho)
-    return h * rho > REAL_INTERVAL
 
 
 @compiled

@@ -19,7 +19,6 @@ SMALL = 1e-8  # with the default tolerances no start below 10⁴ feels it
 # output. An argument of every function that needs it: as constants they would be unrolled, at 10 s of compilation.
 TABLEAU = (np.vstack([DOP853.A[:STAGES, :STAGES], DOP853.B]), DOP853.A_EXTRA, DOP853.E5, DOP853.E3, DOP853.D)
 REAL_INTERVAL = 6.1  # stable for -6.1 < h lambda < 0 (Hairer's own threshold for stiffness)
-SEEN = (100 * EPS) ** 2  # of ‖y‖², from where a difference of two states is more than rounding
 BLOCK = 1024  # entries combined at a time: 8 kB a row, so that the running sum stays in the first cache
 
 
@@ -70,17 +69,6 @@ def explicit_step(p, tableau, y, h, K, y_new, last):
         target = y_new if s == STAGES else last
         combine(target, y, h, tableau[0][s, :s], K)
         velocity(p, target, K[s])
-
-
-@compiled
-def explicit_radius(K, y_new, last):
-    """|f(y_new) - f(last)| / |y_new - last|: the spectral radius, or less while no fast mode is seen (Hairer & Wanner's test)."""
-    rise, run, size = 0.0, 0.0, 0.0
-    for i in range(len(y_new)):
-        rise += (K[STAGES, i] - K[STAGES - 1, i]) ** 2
-        run += (y_new[i] - last[i]) ** 2
-        size += y_new[i] ** 2
-    return np.sqrt(rise / run) if run > SEEN * size else 0.0
 
 
 @compiled

@@ -86,6 +86,6 @@ def _reason(rho: float, made: Facts, t: Array) -> str:
     measured = (
         f"error, not stability, held the step (rho = {rho:.3g} at most)"
         if rho
-        else "it ended before the first look at rho"
+        else "too few steps for another method to pay"
     )
     return f"explicit: {measured}; {steps} steps over t = {span:g}"

@@ -78,10 +78,10 @@ def hermite_output(y, y_new, h, f0, f_new, x, out):
 
 
 @compiled
-def spectral_radius(p, y, f0, direction, buffer, f):
+def spectral_radius(p, y, f0, direction, buffer, f, most):
     """(rho, evaluations): |largest eigenvalue| of the Jacobian at y by power iteration on differences of the field.
 
-    direction: where the last call ended (0: start along f0), kept for the next. To 1 % or 50 iterations.
+    direction: where the last call ended (0: start along f0), kept for the next. To 1 % or `most` iterations, each 1 evaluation.
     """
     n = len(y)
     length = norm(direction)
@@ -91,7 +91,7 @@ def spectral_radius(p, y, f0, direction, buffer, f):
         length = norm(direction)
     delta = np.sqrt(EPS) * max(norm(y), EPS)
     rho = 0.0
-    for count in range(1, 51):
+    for count in range(1, most + 1):
         x = delta / length
         for i in range(n):
             buffer[i] = y[i] + x * direction[i]
@@ -104,7 +104,7 @@ def spectral_radius(p, y, f0, direction, buffer, f):
         rho = length / delta
         if length == 0.0 or (count > 1 and abs(rho - last) <= 0.01 * rho):
             return rho, count
-    return rho, 50
+    return rho, most
 
 
 @compiled

@@ -11,7 +11,7 @@ from dynamics import invariance, modes, predictor
 from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
 from dynamics.stacked import Stacked
-from dynamics.start import shared_basis, start
+from dynamics.start import check_run, shared_basis, start
 from dynamics.views import Moments, moments
 from dynamics.weight_flow import TINY, Packing, integrated
 
@@ -76,7 +76,7 @@ def _fitting_starts(settings: Sequence[Setting]) -> list[tuple[Array, Array, Arr
 
 
 def _start(setting: Setting) -> tuple[Array, Array, Array]:
-    """`start`. Raises SettingError where the flow's products, of four weights and a moment at most, would leave the range of numbers."""
+    """`start`. Raises MemoryError where a Run could never fit, and SettingError where the flow's products, of four weights and a moment at most, would leave the range of numbers."""
     net, tr, m = setting.network, setting.training, moments(setting)
     sizes = (net.w0, net.p0, net.tau0 * net.w0, tr.alpha_p, tr.alpha_p * net.w0, tr.eta, tr.eta_p or 0.0, tr.beta)
     if not max(np.abs(sizes).max(), np.abs(m.A).max(), np.abs(m.B).max()) < LARGEST:
@@ -85,6 +85,7 @@ def _start(setting: Setting) -> tuple[Array, Array, Array]:
         )
     if 0 < net.w0 < SMALLEST:
         raise SettingError(f"network.w0 is {net.w0:g}, whose square is no number: give 0, or {SMALLEST:g} and more")
+    check_run(setting)
     return start(setting)
 
 

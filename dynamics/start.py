@@ -13,15 +13,22 @@ from dynamics.views import Moments, moments
 def start(setting: Setting) -> tuple[Array, Array, Array]:
     """(W, P, V) at t = 0; see `Network` for what each `start` means. V = tau0 W for an EMA target, else V = W.
 
-    Raises MemoryError where a Run from here, W, P, V and their velocities at every time, could never fit.
+    Raises MemoryError where they could never fit.
     """
-    m, k, times = moments(setting), setting.network.k, setting.training.points
-    check_memory(8 * times * (4 * k * m.d + 2 * k**2), f"a Run of {times:,} times, k = {k:,} and d = {m.d:,}")
+    m, k = moments(setting), setting.network.k
+    check_memory(8 * (2 * k * m.d + 2 * k**2), f"a start of k = {k:,} outputs and d = {m.d:,} inputs")
     W, P = _encoder_and_predictor(setting, m)
     if setting.objective.predictor == "none":
         P = np.eye(len(P))
     V = setting.network.tau0 * W if setting.objective.target == "ema" else W.copy()
     return W, P, V
+
+
+def check_run(setting: Setting, replicas: int = 1) -> None:
+    """Raises MemoryError where a Run, W, P, V and their velocities at every time, could never fit."""
+    d, k, times = moments(setting).d, setting.network.k, setting.training.points
+    what = f"a Run of {times:,} times, {replicas:,} replicas, k = {k:,} outputs and d = {d:,} inputs"
+    check_memory(8 * replicas * times * (4 * k * d + 2 * k**2), what)
 
 
 def shared_basis(m: Moments) -> Array:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dynamics.run import Array, Run
 from dynamics.setting import Setting, SettingError
-from dynamics.start import start
+from dynamics.start import check_run, start
 from dynamics.views import moments
 from full_models.optimum import optimum
 from full_models.pairs import sample_pairs, stream_numbers
@@ -215,6 +215,7 @@ def _train(setting: Setting, source: str, state: State, lr: float | None, batch_
     """The one training loop: `batch_loss()` gives the loss of the next step, recording uses the population loss."""
     begin = time.perf_counter()
     times, steps, h = schedule(setting, lr)
+    check_run(setting, len(state.W))
     loss, settle = _population(setting), _settling(setting)
     state = settle(state)
     rows = [_record(setting, loss, state)]

@@ -44,8 +44,8 @@ def test_steps_stay_where_outputs_are_good(fast: float) -> None:
     while solver.status == "running":
         solver.step()
         lengths.append(fast * (solver.t - solver.t_old))
-    later = np.array(lengths[calm.LOOK_EVERY + 1 :])  # the first measurement has been made
-    assert later.max() <= CALM * (1 + calm.SETTLED) and len(later) > calm.LOOK_EVERY
+    later = np.array(lengths[20:])  # by then power iteration, once in GLANCE steps, knows 2 rates far apart
+    assert later.max() <= 1.01 * CALM and len(later) > 20
 
 
 def test_a_radius_that_falls_is_forgotten() -> None:
@@ -58,7 +58,7 @@ def test_a_radius_that_falls_is_forgotten() -> None:
     # a step held at the first radius, 1000, would need 12 x 30 x 1000 / CALM = 72,000
     assert (
         own.evaluations <= 2 * other.evaluations
-    )  # 20 steps at the old radius, 20 at the next: 2 where it falls by half in each
+    )  # it may be GLANCE steps old, and errs towards the larger where it falls
 
 
 def test_the_invariance_flow_agrees_with_its_closed_form_between_steps() -> None:

@@ -40,7 +40,7 @@ def test_one_mode_is_the_flow_by_its_logarithm(p0: float, eta: float, t_end: flo
     setting = mode(p0, eta, t_end)
     run = flow(setting, timed)
     expected, w = by_logarithm(setting, run.t), run["W"][0, :, 0, 0]
-    if p0 == 2.5 and "dip" not in run.facts:  # the noise did not grow, and is all that is left
+    if p0 >= 2.5 and "dip" not in run.facts:  # the noise did not grow, and is all that is left
         assert np.abs(w - np.sign(w[0]) * np.exp(expected)).max() < dips.LAW
         return
     assert "dip" in run.facts and (np.sign(w) == np.sign(w[0])).all()

@@ -9,8 +9,10 @@ import pytest
 
 from dynamics import machine
 from dynamics.setting import GaussianViews, Network, Setting, Training
+from dynamics.simulate import exact, flow
 from dynamics.start import start
 from dynamics.views import moments
+from full_models.linear import sgd
 from noncollapse import cli
 
 GIB = 2**30
@@ -72,13 +74,18 @@ def test_a_mask_of_cores_counts_for_the_default_of_j() -> None:
 
 def test_what_cannot_fit_is_said_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "memory", lambda: 10**6)
-    small, wide = GaussianViews(), GaussianViews((1.0,) * 200, (0.5,) * 200)
-    start(Setting(views=small))
-    for setting in (Setting(network=Network(k=200)), Setting(training=Training(points=10**6)), Setting(views=wide)):
-        with pytest.raises(MemoryError, match=r"needs .* GiB, and there are 0\.000931"):
-            start(setting)
-    with pytest.raises(MemoryError, match="moments"):
-        moments(Setting(views=wide))
+    wide, many = GaussianViews((1.0,) * 200, (0.5,) * 200), Setting(training=Training(points=10**5, t_end=0.1))
+    says = r" needs .* GiB, and there are 0\.000931"
+    start(many)
+    for call, what in (
+        (lambda: moments(Setting(views=wide)), "the moments of d = 200 inputs"),
+        (lambda: start(Setting(network=Network(k=300))), "a start of k = 300 outputs"),
+        (lambda: flow(many), "a Run of 100,000 times, 1 replicas"),
+        (lambda: exact(many), "a Run of 100,000 times"),
+        (lambda: sgd(many, 7), "a Run of 100,000 times, 7 replicas"),
+    ):
+        with pytest.raises(MemoryError, match=what + ".*" + says):
+            call()
 
 
 def test_the_command_line_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
