@@ -10,7 +10,9 @@ from scipy.integrate import DOP853
 # h rho of the largest step: from 5.5 on the dense output magnifies what is left of a fast mode (10 times at 6, 560 times at 8),
 # while the steps themselves are stable up to 6.1, and the true radius may be a tenth more than the measured one
 CALM = 5.0
-GLANCE = 3  # steps from one iteration towards rho to the next
+# steps from one iteration towards rho to the next: from the first on, as one too long magnifies what is left of a fast mode where
+# no stage shows it
+GLANCE = 3
 NUDGE = 2.0**-26  # of ‖y‖, the difference from which the Jacobian's action is read: half of the digits
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynamics.calm import CALM
+from dynamics.calm import CALM, GLANCE
 from dynamics.matrix_clock import (
     AGE,
     BLEW_UP,
@@ -73,8 +73,7 @@ AUTO, EXPLICIT, STABILISED = 0, 1, 2  # how to step
 SAFETY = 1.1  # on the measured radius, which approaches the true one from below
 RENEW = 25  # accepted RKL4 steps for which a measured radius serves
 FIRST_LOOK, LOOK_EVERY = 20, 20  # accepted steps before AUTO sees whether stability holds it, and between
-GLANCE = 3  # accepted explicit steps of AUTO from one iteration towards the radius to the next: from the first step on, as one
-# too long magnifies what is left of a fast mode where no stage shows it
+NEAR = 0.4  # of CALM: shorter steps, which error holds, need no glances between the looks
 MOST = 50  # iterations of a whole measurement
 TRIAL = 8  # accepted RKL4 steps after which their cost is compared
 KEPT = 0.75  # of what earlier trials cost, and of their time: they count for some 30 steps, as long as step sizes swing
@@ -92,7 +91,7 @@ def advance(p, tableau, table, y, t, out, levels, found, K, work, rtol, atol, me
     while i_out < len(t) and s[STATUS] == DONE:
         _look(p, y, K, work, method, s)
         h = min(s[H], t[-1] - s[WHEN])
-        if s[RHO] > 0.0 and not s[STABLE]:
+        if 0.0 < s[RHO] < np.inf and not s[STABLE]:
             h = min(h, CALM / s[RHO])
         error, h, count = _try_step(p, tableau, table, s[STABLE], y, h, K, work, rtol, atol, s[RHO])
         s[EVALUATIONS] += count
@@ -134,7 +133,7 @@ def _start(p, y, t, out, K, work, rtol, atol, method, s):
     s[H] = first_step(y, K[0], work[2], h0, d1, rtol, atol, 4.0 if stable else 8.0)
     s[EVALUATIONS], s[WHEN], s[SINCE], s[STABLE] = 2, t[0], t[0], stable
     s[SWITCH] = t[0] if stable else np.inf
-    s[AGE], s[LOOK], s[PATIENCE], s[ERROR] = RENEW, FIRST_LOOK, LOOK_EVERY, 1.0
+    s[AGE], s[LOOK], s[PATIENCE], s[ERROR] = RENEW if stable else 0.0, FIRST_LOOK, LOOK_EVERY, 1.0
     s[SIZE], s[SLOPE] = size_and_slope(y[: p[1] * p[2]], K[0], 1, 0)
 
 
@@ -143,7 +142,8 @@ def _look(p, y, K, work, method, s):
     """Measure rho where it is due: for RKL4's stages, and for AUTO to hold the explicit step, and see whether it is held."""
     free = method == AUTO and not s[STABLE]
     trial = free and s[RUN] >= s[LOOK]
-    if not (trial or (free and s[AGE] >= GLANCE) or (s[STABLE] and s[AGE] >= RENEW)):
+    unsure = s[RUN] < FIRST_LOOK or s[H] * s[RHO] > NEAR * CALM
+    if not (trial or (free and unsure and s[AGE] >= GLANCE) or (s[STABLE] and s[AGE] >= RENEW)):
         return
     whole = trial or s[STABLE]
     s[RHO], count = spectral_radius(p, y, K[0], work[3], work[1], work[2], MOST if whole else 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynamics.calm import CALM
+from dynamics.calm import CALM, GLANCE
 from dynamics.lane_products import LANES
 from dynamics.lanes import STIFF_COUNT
 from dynamics.matrix_clock import DONE, EVALUATIONS, STATUS, STEPS, SWITCH, WHEN
@@ -27,7 +27,6 @@ from dynamics.matrix_lane_field import field, set_moments, set_step, workspace
 from dynamics.matrix_lane_steps import astray, errors_of, extra, gather, glance, is_sound, output, spread, step, turn
 from dynamics.matrix_passages import find, passes, size_and_slope
 
-GLANCE = 3  # steps of all lanes from one iteration towards their radii to the next, as in `matrix_driver`
 LEFT = 9  # status of a member that lanes do not finish; no status of `matrix_clock`
 NEARLY = 0.99  # of CALM / rho: a step that stability holds, and not error
 PAD = 8  # doubles between the stages: rows 4096 bytes apart, as at d = 8, would share the sets of the first cache
@@ -136,9 +135,8 @@ def advance_lanes(
     direction = np.zeros(n * LANES)
     own, kd = np.empty((3 + rows, n)), k * d  # one lane's step, to be looked into alone
     while True:
-        due = (
-            turns % GLANCE == 0
-        )  # for members to enter, too: each has its radius at steps of its own, whoever is beside it
+        # members enter then, too: so each has its radius measured at the same steps of its own, whoever is beside it
+        due = turns % GLANCE == 0
         for l in range(LANES):
             if due and member[l] == FREE:
                 astray(direction, l)

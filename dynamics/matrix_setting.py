@@ -38,8 +38,8 @@ def solve(
 ) -> list[tuple[Array, tuple[float | None, ...], dict[str, Any]]]:
     """Of every member (y = [W | P | V] (T, n), the passages of ‖W‖ / ‖W0‖ through the levels, facts), at rtol 1e-10 and atol.
 
-    facts: method, evaluations, spectral_radius (the largest measured of the Jacobian, per unit of t; None: fewer steps
-    than the first look takes), and chosen_because, the sentence that the measurement leads to.
+    facts: method, evaluations, spectral_radius (the largest measured to 1 % of the Jacobian, per unit of t; None: it
+    took too few steps, or beside others in lanes too few for another method to pay), and chosen_because, the sentence that the measurement leads to.
     """
     from dynamics.matrix_flow import (
         Stepping,
