@@ -159,11 +159,12 @@ def _may_touch(values: Array) -> NDArray[np.bool_]:
     around = np.stack([size[j : j + len(values)] for j in range(5)])  # (5, steps, B), the end itself in the middle
     nearest = np.fmin.reduce(around[1:4]) == around[2]
     near = nearest & (around[2] <= REACH * (np.fmax.reduce(around) - around[2]))
-    return np.logical_and(values[:-1] * values[1:] > 0, near[:-1] | near[1:])
+    side = np.sign(values)  # the product of two values may be 0 though neither is
+    return np.logical_and(side[:-1] * side[1:] > 0, near[:-1] | near[1:])
 
 
 def _nearest(g: Callable[[float], float], a: float, b: float) -> float:
-    """The time from a to b at which |g| is least, or g has changed its sign."""
+    """The time from a to b at which g is nearest to 0 from its side at a, or farthest beyond."""
     side = np.sign(g(a))
     found = minimize_scalar(lambda t: side * g(t), bounds=(a, b), method="bounded", options={"xatol": TOUCH * (b - a)})
     return float(found.x)
@@ -179,6 +180,8 @@ def _root(g: Callable[[float], float], a: float, b: float) -> float | None:
         return value
 
     try:
-        return float(brentq(number, a, b, xtol=1e-12)) if number(a) * number(b) <= 0 else None  # pyright: ignore[reportArgumentType]
+        if np.sign(number(a)) == np.sign(number(b)):
+            return None
+        return float(brentq(number, a, b, xtol=1e-12))  # pyright: ignore[reportArgumentType]
     except _NoNumber:
         return None

@@ -68,3 +68,14 @@ def test_a_weight_that_changes_its_sign_passes_every_level_twice(method: str, me
     found = made.facts.passages[0]
     W = predictor_flow(*start, A, C, np.array([0.0, *found]), V0=start[0], **asked).W
     assert np.abs(W.reshape(members, -1)[0, 1:] - levels).max() < 1e-7  # 100 times rtol, as above
+
+
+def test_values_whose_product_is_0_are_told_apart() -> None:
+    t, start = np.array([0.0, 9.0]), np.array([[1.0, 0.0]])
+    events = [
+        lambda y, gap=gap: 1e-170 * (y[:, 0] + 1 + gap) for gap in (1e-3, -1e-3)
+    ]  # y turns at -1: never 0, and twice
+    never, twice = integrate(lambda _, y: np.stack([y[:, 1], -y[:, 0]], 1), start, t, events=events).event_times
+    assert (
+        never == (None,) and twice[0] is not None and abs(twice[0] - np.arccos(-1 + 1e-3)) < 1e-7
+    )  # as above, at depth 1e-3
