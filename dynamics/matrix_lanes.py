@@ -66,18 +66,6 @@ def _enter(p, l, y0, a, c, C, rates, t, Y, K, wide, clock, rtol, atol):
 
 
 @compiled
-def _hold(p, l, radius, rates, Y, new, K, clock):
-    """Lane l's step, no longer than CALM where h rho is `radius` now. 1 evaluation was spent on that."""
-    h = clock[H, l]
-    clock[EVALUATED, l] += 1
-    clock[RHO, l] = radius / h if 0.0 < radius < np.inf else 0.0
-    if h * clock[RHO, l] > CALM:
-        clock[H, l] = CALM / clock[RHO, l]
-        turn(Y, new, K, l, False, clock[H, l] / h)
-        set_step(p, rates, clock[H, l], l)
-
-
-@compiled
 def _leave(stats, found, clock, l, ended):
     stats[:] = 0.0
     if not ended:
@@ -150,7 +138,8 @@ def advance_lanes(
             glance(p, Y, K, direction, last, sums)
             for l in range(LANES):
                 if member[l] >= 0:
-                    _hold(p, l, sums[l], rates[member[l]], Y, new, K, clock)
+                    clock[EVALUATED, l] += 1
+                    clock[RHO, l] = sums[l] / clock[H, l] if 0.0 < sums[l] < np.inf else 0.0
         turns += 1
         step(p, tableau, Y, new, last, K)
         errors_of(tableau, Y, new, K, share, last, rtol, atol, errors)

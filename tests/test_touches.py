@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dynamics.matrix_flow import MatrixFlow, Stepping, predictor_flow
+from dynamics.matrix_passages import passes
 from dynamics.run import Array
 from dynamics.solver import integrate
 
@@ -79,3 +80,14 @@ def test_values_whose_product_is_0_are_told_apart() -> None:
     assert (
         never == (None,) and twice[0] is not None and abs(twice[0] - np.arccos(-1 + 1e-3)) < 1e-7
     )  # as above, at depth 1e-3
+
+
+@pytest.mark.parametrize("turn", [0.2, 0.5, 0.9])
+def test_a_parabola_may_pass_what_lies_beyond_where_its_tangents_meet(turn: float) -> None:
+    """‖W‖² = 1 + (x - turn)², x from 0 to 1: the tangents at its ends meet at x = 1/2, at 1 + turn² - turn."""
+    square, slope = 1 + np.array([turn, 1 - turn]) ** 2, 2 * np.array([-turn, 1 - turn])
+    sizes, slopes = np.log(square) / 2, slope / square / 2
+    ends, meet = (*sizes, *slopes), 1 + turn**2 - turn
+    for beyond in (1 - 1e-9, 1 + 1e-9):  # 10^6 times what rounding leaves of it
+        assert passes(np.log([beyond * meet]) / 2, np.array([np.nan]), ends) == (beyond > 1)
+    assert not passes(np.log([beyond * meet]) / 2, np.array([3.0]), ends)  # it was passed before
